@@ -57,6 +57,17 @@ class VideoInfo:
 
 
 @dataclass(frozen=True)
+class Frame:
+    """One decoded picture: ``index`` counts from 0 over the whole file, ``time_s`` s as in ``VideoInfo.time_s``,
+    ``rgb (H,W,3)`` uint8, upright (rotation metadata applied).
+    """
+
+    index: int
+    time_s: float
+    rgb: np.ndarray
+
+
+@dataclass(frozen=True)
 class Camera:
     """A fixed calibrated camera in OpenCV's convention: ``x_cam = R_cam_from_world @ x_world + t_cam_from_world``.
 
@@ -226,6 +237,14 @@ class BodyFit:
         _check("BodyFit.transl", self.transl, (n, 3), finite=True)
         _check("BodyFit.joints", self.joints, (n, 24, 3), finite=True)
         _check("BodyFit.residual", self.residual, (n,), finite=True)
+
+
+@dataclass(frozen=True)
+class PersonTrack:
+    """What the detectors hand on for one person: the boxes and the keypoints, over the same frames."""
+
+    track: Track
+    keypoints: Keypoints2D
 
 
 @dataclass(frozen=True)
