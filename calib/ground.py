@@ -16,6 +16,11 @@ from mocap_video.calib import geometry
 from mocap_video.types import Camera, GroundPlane
 
 
+_STRAIGHT_DOWN = 1e-3
+"""Below this horizontal part of the optical axis (0.06 degrees) a camera looks straight down: the image's up direction is
+then its heading, and its roll is 0."""
+
+
 @dataclass(frozen=True)
 class CanonicalFrame:
     """``x_canonical = R_canonical_from_site @ x_site + t_canonical_from_site`` (metres)."""
@@ -39,27 +44,32 @@ class CanonicalFrame:
 
 def canonical_frame(camera: Camera, ground: GroundPlane) -> CanonicalFrame:
     """Return the canonical frame of ``camera`` over ``ground``."""
-    up = ground.normal
+    length = np.linalg.norm(ground.normal)  # GroundPlane allows 1 +- 1e-6, too coarse for a rotation
+    up = ground.normal / length
     center = camera.center_world
     forward, image_up = camera.R_cam_from_world[2], -camera.R_cam_from_world[1]
     heading = forward - (forward @ up) * up
-    if np.linalg.norm(heading) < 1e-3:  # looks straight down: the image's up direction is its heading
+    if np.linalg.norm(heading) < _STRAIGHT_DOWN:
         heading = image_up - (image_up @ up) * up
     heading = heading / np.linalg.norm(heading)
     R = np.stack([np.cross(up, heading), up, heading])
-    origin = center - ground.height_of(center) * up
+    origin = center - ground.height_of(center) / length * up
     return CanonicalFrame(R, -R @ origin)
 
 
 def pitch_roll_height(R_cam_from_canonical: Tensor, t_cam_from_canonical: Tensor) -> Tensor:
     """Return ``(...,3)``: pitch (rad, positive looks down), roll (rad, positive turns the image's right side down) and
-    height over the ground (m) of cameras given in the canonical frame.
+    height over the ground (m) of cameras given in the canonical frame, whatever their heading in it.
     """
     forward, right = R_cam_from_canonical[..., 2, :], R_cam_from_canonical[..., 0, :]
     down = R_cam_from_canonical[..., 1, :]
     height = geometry.camera_center(R_cam_from_canonical, t_cam_from_canonical)[..., 1]
-    pitch = torch.asin((-forward[..., 1]).clamp(-1, 1))
+    level = forward[..., [0, 2]].norm(dim=-1)
+    pitch = torch.atan2(
+        -forward[..., 1], level
+    )  # not asin: it loses half the digits, and its gradient, near 90 degrees
     roll = torch.atan2(-right[..., 1], -down[..., 1])
+    roll = torch.where(level < _STRAIGHT_DOWN, torch.zeros_like(roll), roll)
     return torch.stack([pitch, roll, height], -1)
 
 
