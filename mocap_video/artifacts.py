@@ -152,7 +152,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
                 raise
         with storage_errors(path):
             _flush_to_disk(partial)
-            os.replace(partial, path)
+            partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
 

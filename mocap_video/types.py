@@ -143,7 +143,7 @@ class Calibration:
 
 @dataclass(frozen=True)
 class GroundPointmap:
-    """``points (H', W', 3)``: where each cell's ray meets the ground, canonical frame, metres; NaN above the horizon."""
+    """``points (H', W', 3)`` m, canonical frame: where each cell's ray meets the ground; NaN above the horizon."""
 
     points: np.ndarray
 
@@ -192,7 +192,7 @@ class Keypoints2D:
     @property
     def seen(self) -> np.ndarray:
         """``(T)`` bool: any joint was detected in the frame."""
-        return (self.score > 0).any(-1)
+        return np.asarray((self.score > 0).any(-1))
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mocap_video.artifacts import RunLock, Store, atomic_write, digest_file, digest_of
+from mocap_video.artifacts import RunLock, Store, atomic_write, digest_of
 from mocap_video.errors import MissingAsset, StorageError
 from mocap_video.types import GroundPlane
 
