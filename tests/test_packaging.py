@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
+import importlib.metadata
 import importlib.util
 import re
 import subprocess
@@ -115,8 +117,37 @@ def test_the_core_imports_nothing_heavy() -> None:
     assert set(out.split()) & {"torch", "cv2", "mmengine", "OpenGL", "av"} == set()
 
 
-def test_dependencies_are_bounded_on_both_sides_where_a_major_release_broke_before() -> None:
-    bounds = {re.split(r"[<>=!~ ]", spec)[0]: spec for spec in PROJECT["project"]["dependencies"]}
+def test_every_import_is_a_declared_dependency() -> None:
+    """What merely happens to be installed, through a test tool or another package, is missing for a user."""
+    declared = {_normal_name(spec) for spec in PROJECT["project"]["dependencies"]}
+    declared |= {_normal_name(spec) for spec in PROJECT["project"]["optional-dependencies"]["smpl"]}
+    owners = importlib.metadata.packages_distributions()
+    undeclared = {
+        name: str(path.relative_to(ROOT))
+        for folder in ROOTS
+        for path in (ROOT / folder).rglob("*.py")
+        for name in _imported_roots(path) - set(sys.stdlib_module_names) - {"mocap_video"}
+        if not {_normal_name(owner) for owner in owners.get(name, [name])} & declared
+    }
+    assert undeclared == {}
+
+
+def _normal_name(requirement: str) -> str:
+    return re.split(r"[<>=!~;\[ ]", requirement)[0].lower().replace("_", "-")
+
+
+def _imported_roots(path: Path) -> set[str]:
+    roots: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            roots |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            roots.add(node.module.split(".")[0])
+    return roots
+
+
+def test_dependencies_are_bounded_where_a_later_release_is_known_to_break() -> None:
+    bounds = {_normal_name(spec): spec for spec in PROJECT["project"]["dependencies"]}
     for name in ("numpy", "opencv-python", "setuptools", "torch", "mmengine"):
         assert "<" in bounds[name], bounds[name]
     assert "opencv-python-headless" not in bounds, "it owns cv2 too: never install both"
