@@ -55,9 +55,10 @@ def lens_limit(model: str, coeffs: np.ndarray | Tensor) -> float:
         return np.inf
     k = np.asarray(torch.as_tensor(coeffs).detach().cpu(), dtype=np.float64)
     k = k if model == "fisheye" else k[[0, 1, 4]]
-    # The slope of u (1 + k1 u^2 + k2 u^4 + ...) is a polynomial in u^2; its first positive root is the fold.
-    roots = np.roots(np.concatenate([k[::-1] * np.arange(2 * len(k) + 1, 1, -2), [1.0]]))
-    folds = np.sqrt(roots.real[np.isreal(roots) & (roots.real > 0)])
+    # The slope of u (1 + k1 u^2 + k2 u^4 + ...) is a polynomial in u^2, its first positive root the fold. Solved for
+    # 1 / u^2, the polynomial begins with 1, so that coefficients near 0 do no harm.
+    roots = np.roots(np.concatenate([[1.0], k * np.arange(3, 2 * len(k) + 2, 2)]))
+    folds = roots.real[np.isreal(roots) & (roots.real > 1e-12)] ** -0.5
     widest = _WIDEST_RAD if model == "fisheye" else np.tan(_WIDEST_RAD)
     limit = min([*folds.tolist(), widest])
     return float(np.tan(limit)) if model == "fisheye" else float(limit)
@@ -133,7 +134,7 @@ def _invert_odd(target: Tensor, coeffs: Tensor, limit: float) -> Tensor:
 
 
 def _invert_opencv(ideal: Tensor, bent: Tensor, coeffs: Tensor, limit: float) -> tuple[Tensor, Tensor]:
-    """Refine ``ideal (...,2)`` so that OpenCV's full model bends it to ``bent``; also ``(...,1)`` bool: before the fold."""
+    """Refine ``ideal (...,2)`` so that OpenCV's full model bends it to ``bent``; also ``(...,1)``: before the fold."""
     k1, k2, p1, p2, k3 = coeffs.unbind(-1)
     determinant = torch.ones_like(ideal[..., 0])
     for _ in range(_TANGENTIAL_STEPS):
@@ -219,8 +220,8 @@ def intersect_plane(origin: Tensor, direction: Tensor, normal: Tensor, offset: T
 def triangulate(xy: Tensor, R: Tensor, t: Tensor, weight: Tensor) -> Tensor:
     """Weighted linear triangulation (DLT, Hartley and Sturm 1997) of normalised ``xy (V,...,2)``.
 
-    ``R (V,...,3,3)``, ``t (V,...,3)`` m and ``weight (V,...)`` broadcast; a weight that is 0, negative or NaN leaves the
-    view out (its xy may be NaN), and NaN xy with a positive weight makes its point NaN. Returns ``(...,3)`` m in the
+    ``R (V,...,3,3)``, ``t (V,...,3)`` m and ``weight (V,...)`` broadcast; a weight of 0, below 0 or NaN leaves the view
+    out (its xy may be NaN), and NaN xy with a positive weight makes its point NaN. Returns ``(...,3)`` m in the
     world, NaN where fewer than two views or no baseline determine the point. A row's residual is the metric distance
     from the ray's plane, so a weight is an inverse standard deviation in metres up to a common factor.
 

@@ -15,10 +15,9 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.types import Camera, GroundPlane
 
-
 _STRAIGHT_DOWN = 1e-3
-"""Below this horizontal part of the optical axis (0.06 degrees) a camera looks straight down: the image's up direction is
-then its heading, and its roll is 0."""
+"""Below this horizontal part of the optical axis (0.06 degrees) a camera looks straight down: the image's up direction
+is then its heading, and its roll is 0."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +95,6 @@ def ground_pointmap(
     direction = geometry.ray_directions(xy, R_cam_from_canonical[..., None, None, :, :])
     origin = geometry.camera_center(R_cam_from_canonical, t_cam_from_canonical)[..., None, None, :]
     up = torch.tensor([0.0, 1.0, 0.0], dtype=xy.dtype, device=xy.device)
-    points = geometry.intersect_plane(origin.expand_as(direction), direction, up, 0.0)
+    points = geometry.intersect_plane(origin, direction, up, 0.0)
     reach = (points - origin)[..., [0, 2]].norm(dim=-1, keepdim=True)
     return torch.where(reach <= max_range_m, points, torch.nan)
