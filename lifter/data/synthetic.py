@@ -1,0 +1,82 @@
+"""Training samples: motion, cameras and noise put together; truth and observation in the canonical frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mocap_video.lifter.body import BodyModel
+from mocap_video.lifter.data.augment import AugmentConfig, posed_joints
+from mocap_video.lifter.data.bank import MotionBank, Windows
+from mocap_video.lifter.data.cameras import CameraConfig, place_subject, random_cameras, see
+from mocap_video.lifter.data.noise import NoiseConfig, corrupt
+from mocap_video.lifter.views import Observation
+
+_STATURE_M = 1.7
+_MIN_JOINT_FRAMES = 8
+
+
+@dataclass(frozen=True)
+class SyntheticConfig:
+    """How samples are made. ``augment`` None keeps motion and shape as they are."""
+
+    augment: AugmentConfig | None = field(default_factory=AugmentConfig)
+    cameras: CameraConfig = field(default_factory=CameraConfig)
+    noise: NoiseConfig = field(default_factory=NoiseConfig)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """``seen``: what V0 observed; ``joints (B,T,17,3)`` m: the truth in the canonical frame."""
+
+    seen: Observation
+    joints: Tensor
+
+
+def make_samples(
+    windows: Windows, body: BodyModel, config: SyntheticConfig, generator: torch.Generator | None = None
+) -> Sample:
+    """Make one sample of each window; windows of which V0 sees almost nothing are replaced by a copy of another."""
+    return observe(
+        posed_joints(windows, body, config.augment, generator), windows.time_s, windows.valid, config, generator
+    )
+
+
+def observe(
+    joints: Tensor, time_s: Tensor, valid: Tensor, config: SyntheticConfig, generator: torch.Generator | None = None
+) -> Sample:
+    """Put ``joints (B,T,17,3)`` m (+Y up, about their middle) before random cameras; joints with NaN are never seen."""
+    known = torch.isfinite(joints).all(-1)
+    joints = torch.nan_to_num(joints)
+    hips = joints[:, :, 11:13].mean(2)
+    reach = (hips * valid[..., None])[..., [0, 2]].norm(dim=-1).amax(1)
+    cameras = random_cameras(reach, config.cameras, generator)
+    placed = place_subject(joints, cameras, generator)
+    xy, visible = see(placed, cameras)
+    visible = visible & valid[..., None] & known
+    center = torch.stack(
+        [torch.zeros_like(reach), -(cameras.R.mT @ cameras.t[..., None])[:, 1, 0], torch.zeros_like(reach)], -1
+    )
+    distance = (placed[:, :, 11:13].mean(2) - center[:, None]).norm(dim=-1)
+    xy, score = corrupt(xy, visible, _STATURE_M / distance, time_s, config.noise, generator)
+    seen = Observation(xy, score, time_s, valid, cameras.R, cameras.t)
+    enough = (score > 0).sum((1, 2)) >= _MIN_JOINT_FRAMES * joints.shape[1] // 2
+    good = torch.nonzero(enough)[:, 0]
+    index = torch.arange(len(joints), device=joints.device)
+    if 0 < len(good) < len(joints):
+        index = torch.where(enough, index, good[index % len(good)])
+    return Sample(seen.select(index), placed[index])
+
+
+def draw_samples(
+    bank: MotionBank,
+    body: BodyModel,
+    count: int,
+    frames: int,
+    config: SyntheticConfig,
+    generator: torch.Generator | None = None,
+) -> Sample:
+    """Draw ``count`` windows from ``bank`` and make samples of them."""
+    return make_samples(bank.draw(count, frames, generator), body, config, generator)

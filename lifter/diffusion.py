@@ -1,0 +1,51 @@
+"""The diffusion process: a squared-cosine schedule of 100 steps and x0 prediction (method 5)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+STEPS = 100
+
+
+def signal_level(step: Tensor) -> Tensor:
+    """Return the share of variance that is signal (alpha-bar) ``(...)`` after noise step ``step (...)`` in 0..STEPS-1.
+
+    Squared cosine (Nichol and Dhariwal 2021); the last step keeps almost none.
+    """
+
+    def curve(u: Tensor) -> Tensor:
+        return torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+
+    u = (step.to(torch.float32) + 1) / STEPS
+    return (curve(u) / curve(torch.zeros_like(u))).clamp(1e-4, 1.0)
+
+
+def add_noise(x0: Tensor, noise: Tensor, step: Tensor) -> Tensor:
+    """Return ``x0 (B,...)`` at noise step ``step (B)``."""
+    level = signal_level(step).to(x0.dtype).view(-1, *[1] * (x0.ndim - 1))
+    return level.sqrt() * x0 + (1 - level).sqrt() * noise
+
+
+def ddim_step(x: Tensor, x0: Tensor, step: Tensor, next_step: Tensor) -> Tensor:
+    """Return ``x (B,...)`` moved from ``step`` to ``next_step (B)`` given the predicted ``x0`` (DDIM, eta = 0)."""
+    shape = (-1, *[1] * (x.ndim - 1))
+    level, target = (signal_level(s).to(x.dtype).view(shape) for s in (step, next_step))
+    noise = (x - level.sqrt() * x0) / (1 - level).sqrt().clamp_min(1e-4)
+    return target.sqrt() * x0 + (1 - target).sqrt() * noise
+
+
+def sampling_steps(count: int) -> list[int]:
+    """Return ``count`` descending noise steps from the last one down, evenly spread."""
+    if not 1 <= count <= STEPS:
+        raise ValueError(f"sampling steps: expected 1 to {STEPS}, got {count}")
+    return [round((STEPS - 1) * (1 - i / count)) for i in range(count)]
+
+
+def training_steps(count: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
+    """Draw ``count`` training steps ``(count)``: half anywhere, half in the noisiest third, which decides most."""
+    draw = torch.rand(2, count, generator=generator, device=device)
+    low = torch.where(draw[0] < 0.5, 0.0, 2 / 3)
+    return ((low + (1 - low) * draw[1]) * STEPS).long().clamp_max(STEPS - 1)

@@ -1,0 +1,52 @@
+"""What training minimises: mean squared error of the predicted clean motion (method 5)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from mocap_video.lifter.conditions import build_conditions
+from mocap_video.lifter.data.synthetic import Sample
+from mocap_video.lifter.diffusion import add_noise, training_steps
+from mocap_video.lifter.network import Denoiser
+from mocap_video.lifter.representation import encode, noise_like, whitening
+from mocap_video.lifter.views import VIEWS, build_scene
+from mocap_video.skeletons import Skeleton
+
+TARGET_LIMIT = 6.0
+"""Targets are bounded to this many standard deviations: a lost anchor must not outweigh a batch."""
+
+_WEIGHT = {"local": 1.0, "offset": 4.0, "scale": 2.0}
+"""Weight of a token's error; the root's tokens are 2 of J + 2, yet move every joint."""
+
+
+def lifting_losses(
+    model: Denoiser, sample: Sample, skeleton: Skeleton, *, multi_view: bool, generator: torch.Generator | None = None
+) -> dict[str, Tensor]:
+    """Return the losses (scalars, whitened units squared) of one batch: ``local``, ``offset``, ``scale``.
+
+    Stage 1 (``multi_view`` False) learns one random view of each window from noise, cameras and ground alone; stage 2
+    learns all views together, given V0's keypoints.
+    """
+    with torch.no_grad():
+        scene = build_scene(sample.seen)
+        white = whitening(scene)
+        conditions = build_conditions(scene, white)
+        x0 = encode(sample.joints, scene, white, skeleton).clamp(-TARGET_LIMIT, TARGET_LIMIT)
+        step = training_steps(len(x0), x0.device, generator)
+        noisy = add_noise(x0, noise_like(x0, scene, generator), step)
+        views = None
+        if not multi_view:
+            views = torch.randint(VIEWS, (len(x0), 1), generator=generator, device=x0.device)
+            pick = views[:, :, None, None, None].expand(-1, 1, *x0.shape[2:])
+            x0, noisy = x0.gather(1, pick), noisy.gather(1, pick)
+    memory = model.encode_pointmaps(conditions)
+    predicted = model(noisy, step, conditions, memory, views, observed=multi_view)
+    valid = conditions.valid[:, None, :, None, None].to(x0.dtype)
+    error = (predicted - x0) ** 2 * valid
+    frames = valid.sum() * x0.shape[1] * 2
+    return {
+        "loss_local": _WEIGHT["local"] * error[..., :-2, :].sum() / (frames * (x0.shape[3] - 2)),
+        "loss_offset": _WEIGHT["offset"] * error[..., -2, :].sum() / frames / 4,
+        "loss_scale": _WEIGHT["scale"] * error[..., -1, :].sum() / frames / 4,
+    }

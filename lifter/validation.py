@@ -1,0 +1,136 @@
+"""Held-out motion before random cameras: how far off the lifter is, in millimetres (method 8)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mocap_video.calib import geometry
+from mocap_video.lifter.body import BodyModel
+from mocap_video.lifter.data.augment import posed_joints
+from mocap_video.lifter.data.bank import BANK_FPS, MotionBank, Windows
+from mocap_video.lifter.data.cameras import CameraConfig
+from mocap_video.lifter.data.motions import SourceClip, read_motions
+from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig
+from mocap_video.lifter.data.retarget import retarget
+from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, observe
+from mocap_video.lifter.metrics import MotionErrors, motion_errors, pool_errors
+from mocap_video.lifter.views import Observation, Scene, build_scene
+from mocap_video.skeletons import COCO17, SMPL24
+
+EXACT = NoiseConfig(noisy=0.0, no_face=0.0, cut=0.0)
+NOISES = {"exact": EXACT, "detector-like": DETECTOR_LIKE}
+
+_LIMBS = list(range(5, 17))
+_SMPL_LIMBS = [
+    SMPL24.index(f"{side}_{part}")
+    for part in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+]
+
+
+@dataclass(frozen=True)
+class ValidationConfig:
+    """What is measured: windows of ``frames`` frames, every ``stride``-th of 30 a second, ``repeats`` cameras each."""
+
+    frames: int = 32
+    stride: int = 2
+    repeats: int = 2
+    seed: int = 7
+    cameras: CameraConfig = field(default_factory=CameraConfig)
+
+
+def held_out(
+    folder: Path, split: str, truth: str, noise: NoiseConfig, body: BodyModel, config: ValidationConfig
+) -> Sample:
+    """Return samples of ``split``: all of it, cut into windows without overlap, each before random cameras.
+
+    ``truth`` ``body``: motion of our body with exact COCO-17; ``source``: the clips' own twelve limb joints as they
+    are, their own proportions and floor included, the face unseen. Only clips that stay on the floor.
+    """
+    clips = [clip for clip in read_motions(folder, split) if "climbing_not_on_floor" not in clip.flags]
+    parts = [_windows_of(clip, truth, body, config) for clip in clips]
+    joints = torch.cat([joints for joints, _, _ in parts]).repeat(config.repeats, 1, 1, 1)
+    time_s = torch.cat([time_s for _, time_s, _ in parts]).repeat(config.repeats, 1)
+    valid = torch.cat([valid for _, _, valid in parts]).repeat(config.repeats, 1)
+    generator = torch.Generator().manual_seed(config.seed)
+    synthetic = SyntheticConfig(augment=None, noise=noise, cameras=config.cameras)
+    sample = observe(joints, time_s, valid, synthetic, generator)
+    if truth == "source":
+        unknown = torch.ones(17, dtype=torch.bool)
+        unknown[_LIMBS] = False
+        sample.joints[:, :, unknown] = torch.nan
+    return sample
+
+
+def _windows_of(
+    clip: SourceClip, truth: str, body: BodyModel, config: ValidationConfig
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Joints ``(W,T,17,3)`` m about each window's middle, times ``(W,T)`` s and validity ``(W,T)`` of a clip."""
+    span = config.frames * config.stride
+    count = max(1, len(clip.joints) // span)
+    first = torch.arange(count) * span
+    if truth == "body":
+        motion = retarget(clip, body)
+        bank = MotionBank(
+            rotvec=torch.as_tensor(motion.rotvec),
+            path=torch.as_tensor(motion.path),
+            clearance=torch.as_tensor(motion.clearance),
+            start=torch.zeros(1, dtype=torch.int64),
+            length=torch.tensor([len(clip.joints)]),
+            weight=torch.ones(1),
+        )
+        zero = torch.zeros(count, dtype=torch.int64)
+        stride = torch.full((count,), config.stride)
+        windows: Windows = bank.windows(zero, first, stride, config.frames, torch.ones(count))
+        return posed_joints(windows, body, None), windows.time_s, windows.valid
+    offset = first[:, None] + config.stride * torch.arange(config.frames)
+    valid = offset < len(clip.joints)
+    source = torch.as_tensor(clip.joints)[offset.clamp_max(len(clip.joints) - 1)]
+    joints = torch.full((count, config.frames, 17, 3), torch.nan)
+    joints[:, :, _LIMBS] = source[:, :, _SMPL_LIMBS]
+    middle = joints[:, config.frames // 2, 11:13].mean(1)
+    joints[..., 0] -= middle[:, None, None, 0]
+    joints[..., 2] -= middle[:, None, None, 2]
+    time_s = (torch.arange(config.frames) * config.stride / BANK_FPS).expand(count, -1)
+    return joints, time_s, valid
+
+
+def flat_baseline(scene: Scene) -> Tensor:
+    """The no-learning baseline ``(B,T,17,3)`` m: a vertical plane that faces the camera where the lower ankle stands.
+
+    The lower ankle's ray meets the ground at 9 cm; every joint lies on that plane. Frames without ankles take the
+    anchor's distance.
+    """
+    seen: Observation = scene.seen
+    origin = geometry.camera_center(seen.R, seen.t)
+    directions = geometry.ray_directions(seen.xy, seen.R[:, None, None])
+    ankles = directions[:, :, 15:]
+    down = -ankles[..., 1]
+    reach = (origin[:, None, None, 1] - 0.09) / down.clamp_min(1e-4) * ankles[..., [0, 2]].norm(dim=-1)
+    known = (seen.score[:, :, 15:] > 0) & (down > 0.01)
+    reach = torch.where(known, reach, torch.inf).amin(-1)
+    fallback = (scene.anchor.point - origin[:, None])[..., [0, 2]].norm(dim=-1)
+    reach = torch.where(torch.isfinite(reach), reach, fallback)
+    ahead = torch.nn.functional.normalize((scene.anchor.point - origin[:, None])[..., [0, 2]], dim=-1)
+    along = (directions[..., [0, 2]] * ahead[:, :, None]).sum(-1)
+    return origin[:, None, None] + directions * (reach[..., None] / along.clamp_min(1e-3))[..., None]
+
+
+def evaluate(sample: Sample, lift: Callable[[Scene], Tensor], batch: int = 64) -> MotionErrors:
+    """Return the errors of ``lift`` on ``sample``, pooled over the frames whose truth is known."""
+    parts = []
+    for first in range(0, len(sample.joints), batch):
+        index = slice(first, first + batch)
+        seen = sample.seen.select(index)
+        predicted = lift(build_scene(seen)).numpy()
+        truth = sample.joints[index].numpy()
+        valid = seen.valid.numpy() & (seen.score > 0).any(-1).numpy()
+        p, g = predicted[valid], truth[valid]
+        parts.append(motion_errors(p, np.where(np.isfinite(g), g, np.nan), COCO17))
+    return pool_errors(parts)
