@@ -31,3 +31,10 @@ def triangulate_views(x0: Tensor, scene: Scene, white: Whitening) -> Tensor:
     weight = torch.cat([weight0[None], weight[1:VIEWS]], 0)
     R, t = (value.transpose(0, 1)[:, :, None, None] for value in (scene.rig.R, scene.rig.t))
     return geometry.triangulate(views, R, t, weight)
+
+
+def observation_gain(score: Tensor) -> Tensor:
+    """Share ``(...)`` of a joint's place across V0's ray that the observation decides; 0 where unseen."""
+    observed = (_OBSERVED_STD_M + (1 - score) * _UNSURE_STD_M) ** -2
+    predicted = (VIEWS - 1) / 2 * _PREDICTED_STD_M**-2
+    return torch.where(score > 0, observed / (observed + predicted), torch.zeros_like(score))

@@ -9,7 +9,7 @@ from mocap_video.lifter.conditions import build_conditions
 from mocap_video.lifter.data.synthetic import Sample
 from mocap_video.lifter.diffusion import add_noise, training_steps
 from mocap_video.lifter.network import Denoiser
-from mocap_video.lifter.representation import encode, noise_like, whitening
+from mocap_video.lifter.representation import encode, noise_in_views, whitening
 from mocap_video.lifter.views import VIEWS, build_scene
 from mocap_video.skeletons import Skeleton
 
@@ -34,7 +34,8 @@ def lifting_losses(
         conditions = build_conditions(scene, white)
         x0 = encode(sample.joints, scene, white, skeleton).clamp(-TARGET_LIMIT, TARGET_LIMIT)
         step = training_steps(len(x0), x0.device, generator)
-        noisy = add_noise(x0, noise_like(x0, scene, generator), step)
+        solid = torch.randn((*sample.joints.shape[:2], len(skeleton) + 1, 3), generator=generator, device=x0.device)
+        noisy = add_noise(x0, noise_in_views(solid, scene), step)
         views = None
         if not multi_view:
             views = torch.randint(VIEWS, (len(x0), 1), generator=generator, device=x0.device)

@@ -70,9 +70,10 @@ def decode(x: Tensor, white: Whitening) -> tuple[Tensor, Tensor]:
     return root[..., None, :] + local, depth
 
 
-def noise_like(x: Tensor, scene: Scene, generator: torch.Generator | None = None) -> Tensor:
-    """Return noise shaped as ``x (B,V,T,J+2,2)``: unit 3D noise seen by every view (method 5), so views agree on it."""
-    batch, _, frames, tokens, _ = x.shape
-    solid = torch.randn(batch, 1, frames, tokens - 1, 3, generator=generator, device=x.device, dtype=x.dtype)
-    seen = (scene.rig.R[:, :, None, None] @ solid[..., None])[..., 0]
+def noise_in_views(solid: Tensor, scene: Scene) -> Tensor:
+    """Return noise ``(B,V,T,J+2,2)`` for the network's motion: the views of 3D noise ``solid (B,T,J+1,3)`` (method 5).
+
+    The last of the J + 1 points is the root's: its sideways part disturbs the offset, its depth the scale.
+    """
+    seen = (scene.rig.R[:, :, None, None] @ solid[:, None, ..., None])[..., 0]
     return torch.cat([seen[..., :2], seen[..., -1:, 2:].expand(*seen.shape[:-2], 1, 2)], -2)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -9,7 +11,7 @@ from mocap_video.lifter.conditions import build_conditions
 from mocap_video.lifter.diffusion import ddim_step, sampling_steps
 from mocap_video.lifter.guidance import triangulate_views
 from mocap_video.lifter.network import Denoiser
-from mocap_video.lifter.representation import encode, noise_like, whitening
+from mocap_video.lifter.representation import encode, noise_in_views, whitening
 from mocap_video.lifter.views import Scene
 from mocap_video.skeletons import Skeleton
 
@@ -21,20 +23,29 @@ def sample(
     skeleton: Skeleton,
     *,
     steps: int,
+    noise: Tensor | None = None,
     generator: torch.Generator | None = None,
+    merge: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Draw one motion ``(B,T,J,3)`` m in the canonical frame for every window of ``scene``."""
+    """Draw one motion ``(B,T,J,3)`` m in the canonical frame for every window of ``scene``.
+
+    ``noise (B,T,J+1,3)`` is the solid noise to start from, drawn from ``generator`` if None. ``merge`` sees the
+    triangulated joints ``(B,T,J,3)`` at every step and returns them with overlapping windows made one.
+    """
     white = whitening(scene)
     conditions = build_conditions(scene, white)
     memory = model.encode_pointmaps(conditions)
     batch, frames = scene.seen.time_s.shape
-    shape = (batch, scene.rig.R.shape[1], frames, len(skeleton) + 2, 2)
-    x = noise_like(torch.empty(shape, device=scene.seen.xy.device), scene, generator)
+    if noise is None:
+        shape = (batch, frames, len(skeleton) + 1, 3)
+        noise = torch.randn(shape, generator=generator, device=scene.seen.xy.device)
+    x = noise_in_views(noise, scene)
     joints = torch.empty(0)
     schedule = sampling_steps(steps)
     for step, following in zip(schedule, [*schedule[1:], None], strict=True):
         now = torch.full((batch,), step, device=x.device)
         joints = triangulate_views(model(x, now, conditions, memory), scene, white)
+        joints = joints if merge is None else merge(joints)
         if following is not None:
             consistent = encode(joints, scene, white, skeleton)
             x = ddim_step(x, consistent, now, torch.full_like(now, following))
