@@ -7,6 +7,7 @@ All of it happens in the body's frame of ``lifter.body``: +Y up, the ground is y
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,7 +51,7 @@ class _Step:
 
 @dataclass(frozen=True)
 class _FootPath:
-    """``ball (T,3)`` m: where the ball of the flat foot would be; ``yaw (T)`` and ``pitch (T)`` rad, heel up positive."""
+    """``ball (T,3)`` m: where the ball of the flat foot would be; ``yaw (T)``, ``pitch (T)`` rad, positive: heel up."""
 
     ball: np.ndarray
     yaw: np.ndarray
@@ -96,7 +97,7 @@ def walk_squat_wave(body: BodyModel, betas: np.ndarray, *, seconds: float, rate:
 
 def _rest(body: BodyModel, betas: np.ndarray) -> _Rest:
     posed = body.pose(torch.as_tensor(betas, dtype=torch.float32), torch.eye(3).expand(24, 3, 3), torch.zeros(3))
-    soles = dict(zip(SOLES, posed.soles.double().numpy(), strict=True))
+    soles: dict[str, np.ndarray] = dict(zip(SOLES, posed.soles.double().numpy(), strict=True))
     return _Rest(
         joints=posed.joints.double().numpy(),
         toe={side: soles[f"{side}_toe"] for side in SIDES},
@@ -128,7 +129,7 @@ def _foot_path(steps: list[_Step], time_s: np.ndarray) -> _FootPath:
     position = np.tile(steps[0].target, (len(time_s), 1))
     yaw = np.full(len(time_s), steps[0].yaw)
     height, pitch = np.zeros(len(time_s)), np.zeros(len(time_s))
-    for before, step in zip(steps, steps[1:], strict=False):
+    for before, step in itertools.pairwise(steps):
         phase = ((time_s - step.start_s) / SWING_S).clip(0, 1)
         swing = (phase > 0) & (phase < 1)
         position = position + _ease(phase)[:, None] * (step.target - before.target)
@@ -176,7 +177,7 @@ def _torso_and_arms(
     out["neck"] = _turn("x", np.radians(-14) * squat) * _turn("y", -counter)
     for side, sign, other in (("left", 1, "right"), ("right", -1, "left")):
         raised = wave if side == "right" else np.zeros_like(wave)
-        swing = (np.radians(30) * _smooth(reach[other], 0.05, rate) + np.radians(68) * squat) * (1 - raised)
+        swing = (np.radians(30) * _smooth(reach[other], 0.05, rate) + np.radians(105) * squat) * (1 - raised)
         down = np.radians(74) * (1 - raised) - np.radians(15) * raised
         flex = np.radians(22) * (1 + 0.5 * swing) * (1 - raised)
         waving = raised * np.radians(70 + 25 * np.sin(2 * np.pi * WAVE_HZ * time_s))

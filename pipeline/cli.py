@@ -1,0 +1,311 @@
+"""The command line: options in, controllers called, exit codes out. Nothing heavy is imported before it is needed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from mocap_video import __version__
+from mocap_video.errors import ConfigError, MissingAsset, MocapVideoError
+
+if TYPE_CHECKING:
+    from mocap_video.pipeline.lifting import Settings
+    from mocap_video.pipeline.progress import Progress
+
+EXIT_INTERRUPTED = 130
+"""What a shell reports for a program stopped by Ctrl-C."""
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PATH = click.Path(path_type=Path)
+
+
+class Shell(click.Group):
+    """Turns errors into one line and an exit code; a traceback is for ``-v`` and for faults of ours."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except MocapVideoError as error:
+            self._explain(error)
+            click.echo(f"error: {error}", err=True)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("stopped. Finished stages are kept: the same command goes on from there.", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the last resort: a fault of ours still gets a clean line
+            self._explain(error)
+            click.echo(
+                f"error: unexpected {type(error).__name__}: {error}. This is a fault of mocap-video; finished stages "
+                "are kept. Run again with -v to see where, and please report it.",
+                err=True,
+            )
+            ctx.exit(1)
+
+    @staticmethod
+    def _explain(error: Exception) -> None:
+        if logging.getLogger("mocap_video").isEnabledFor(logging.INFO):
+            click.echo("".join(traceback.format_exception(error)), err=True)
+
+
+def _set_level(_ctx: click.Context, _option: click.Parameter, count: int) -> None:
+    if count:
+        logging.getLogger("mocap_video").setLevel(logging.INFO if count == 1 else logging.DEBUG)
+
+
+verbosity = click.option(
+    "-v", "--verbose", count=True, expose_value=False, callback=_set_level,
+    help="Say what is done and where an error comes from; -vv says everything.",
+)  # fmt: skip
+
+
+def _examples(*commands: str) -> str:
+    """Return the examples at the end of a command's help; the mark keeps click from re-wrapping them."""
+    return "\b\n" + "\n".join(["Example:", *(f"  {command}" for command in commands)])
+
+
+@click.group(
+    cls=Shell,
+    epilog=_examples("mocap-video run clip.mp4 --calib cam.yaml"),
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+@click.version_option(__version__, prog_name="mocap-video")
+@verbosity
+def main() -> None:
+    """Metric 3D motion of everyone in a fixed-camera video, in the site's own coordinates.
+
+    Exit codes: 0 fine, 1 a fault of ours, 2 bad option or config, 3 the input cannot be used, 4 something is not
+    installed or cannot be written, 130 stopped by Ctrl-C.
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
+
+
+def _people(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[int, ...] | None:
+    """Parse ``all`` or ``1,3``."""
+    if value == "all":
+        return None
+    try:
+        numbers = tuple(sorted({int(part) for part in value.split(",")}))
+    except ValueError:
+        numbers = ()
+    if not numbers or numbers[0] < 1:
+        raise click.BadParameter(f"expected 'all' or numbers such as 1,3, got {value!r}")
+    return numbers
+
+
+def _formats(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
+    """Parse ``csv,...`` against the formats there are."""
+    if not value:
+        return ()
+    from mocap_video.pipeline.export import EXPORTERS
+
+    names = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
+    unknown = [name for name in names if name not in EXPORTERS]
+    if unknown:
+        raise click.BadParameter(f"unknown format {unknown[0]!r}; expected some of: {', '.join(EXPORTERS)}")
+    return names
+
+
+def lifting_options(command: Command) -> Command:
+    """Add the options that ``run``, ``lift`` and ``demo`` share."""
+    options = [
+        click.option("--config", default="embedded", show_default=True, metavar="NAME|FILE",
+                     help="A shipped configuration, or a file of yours."),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option("--samples", type=click.IntRange(min=1), help="Samples the spread is estimated from."),
+        click.option("--seed", type=click.IntRange(min=0), help="Seed of the samples."),
+        click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout."),
+    ]  # fmt: skip
+    return _with_options(command, options)
+
+
+def body_options(command: Command) -> Command:
+    """Add the options about the person's body."""
+    options = [
+        click.option("--height", type=click.FloatRange(0.4, 2.6), metavar="METRES", help="The person's known height."),
+        click.option("--smpl-model", type=PATH, help="Your own SMPL file instead of the body that ships."),
+        click.option("--trust", is_flag=True, help="Allow that file to hold Python pickles, which can run code."),
+    ]
+    return _with_options(command, options)
+
+
+def _with_options(command: Command, options: list[Callable[[Command], Command]]) -> Command:
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@main.command(
+    epilog=_examples(
+        "mocap-video run clip.mp4 --calib cam.yaml -o out/clip",
+        "mocap-video run clip.mp4 --calib cam.yaml --people 1 --height 1.80 --start 2 --end 12",
+    )
+)
+@verbosity
+@click.argument("clip", type=PATH)
+@click.option("--calib", type=PATH, required=True, help="The camera's cam.yaml.")
+@click.option("-o", "--output", type=PATH, help="Results folder.  [default: out/<name of the clip>]")
+@click.option("--people", default="all", show_default=True, callback=_people, help="All, or numbers such as 1,3.")
+@click.option("--start", type=click.FloatRange(min=0), metavar="S", help="Seconds into the clip to begin at.")
+@click.option("--end", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Seconds to end before.")
+@click.option("--export", "formats", callback=_formats, metavar="csv", help="Also write these formats.")
+@body_options
+@lifting_options
+def run(
+    clip: Path,
+    calib: Path,
+    output: Path | None,
+    people: tuple[int, ...] | None,
+    start: float | None,
+    end: float | None,
+    formats: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Turn a video and its camera's calibration into motion, meshes over the video and a top view.
+
+    Run again with other options and only the stages they touch are computed anew.
+    """
+    from mocap_video.pipeline.run import Clip, run_clip
+
+    output = output or Path("out") / clip.stem
+    settings = _settings(**options)
+    run_clip(Clip(clip, start, end), calib, output, settings, _progress(), only=people, formats=formats)
+    _finish(output, as_json)
+
+
+@main.command(
+    epilog=_examples(
+        "mocap-video lift person.npz --calib cam.yaml -o out/person",
+        "mocap-video lift person.npz --calib cam.yaml --fps 59.94",
+    )
+)
+@verbosity
+@click.argument("keypoints", type=PATH)
+@click.option("--calib", type=PATH, required=True, help="The camera's cam.yaml.")
+@click.option("-o", "--output", type=PATH, help="Results folder.  [default: out/<name of the file>]")
+@click.option("--skeleton", type=click.Choice(["coco17", "smpl24"]), help="Joint set, where the file does not say.")
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames a second, where it has no time_s.")
+@click.option("--export", "formats", callback=_formats, metavar="csv", help="Also write these formats.")
+@body_options
+@lifting_options
+def lift(
+    keypoints: Path,
+    calib: Path,
+    output: Path | None,
+    skeleton: str | None,
+    fps: float | None,
+    formats: tuple[str, ...],
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Turn 2D keypoints of one person into motion; the same results as `run`, videos aside.
+
+    KEYPOINTS is an npz with keypoints2d (T,J,3): x and y in pixels of the original image and a score in 0..1, NaN and 0
+    where missing; time_s (T) seconds; optionally skeleton.
+    """
+    from mocap_video.pipeline.lift2d import lift_file
+
+    output = output or Path("out") / keypoints.stem
+    lift_file(keypoints, calib, output, _settings(**options), _progress(), skeleton=skeleton, fps=fps, formats=formats)
+    _finish(output, as_json)
+
+
+@main.command(epilog=_examples("mocap-video demo", "mocap-video demo -o /tmp/demo --device cpu"))
+@verbosity
+@click.option("-o", "--output", type=PATH, default=Path("demo"), show_default=True, help="Where to write.")
+@lifting_options
+def demo(output: Path, as_json: bool, **options: Any) -> None:
+    """Render a known person in a known site, run the whole pipeline on it, and print the error in mm."""
+    from mocap_video.pipeline.demo import run_demo
+
+    outcome = run_demo(output, _settings(**options), _progress())
+    if as_json:
+        click.echo(json.dumps(outcome.as_json(), indent=1))
+        return
+    click.echo(outcome.as_text())
+
+
+@main.command(epilog=_examples("mocap-video doctor"))
+@verbosity
+@click.option("-o", "--output", type=PATH, default=Path("out"), show_default=True, help="Folder to test writing to.")
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def doctor(output: Path, as_json: bool) -> None:
+    """Say what works on this machine and how to mend what does not."""
+    from dataclasses import asdict
+
+    from mocap_video.pipeline.doctor import diagnose
+
+    checks = diagnose(output)
+    if as_json:
+        click.echo(json.dumps([asdict(check) for check in checks], indent=1))
+    else:
+        for check in checks:
+            click.echo(f"{'ok  ' if check.ok else 'FAIL' if check.needed else 'none'}  {check.name:<24}{check.detail}")
+            if check.fix:
+                click.echo(f"{'':<30}to mend it: {check.fix}")
+    if not all(check.ok for check in checks if check.needed):
+        raise click.exceptions.Exit(MissingAsset.exit_code)
+
+
+@main.command(epilog=_examples("mocap-video export out/clip --to csv"))
+@verbosity
+@click.argument("results", type=PATH)
+@click.option("--to", "formats", required=True, callback=_formats, metavar="csv", help="Formats to write.")
+@click.option("--json", "as_json", is_flag=True, help="Print the files written as JSON.")
+def export(results: Path, formats: tuple[str, ...], as_json: bool) -> None:
+    """Write the results of a run in other formats."""
+    from mocap_video.pipeline import export as exporting
+
+    written = [str(path) for path in exporting.export(results, formats)]
+    click.echo(json.dumps(written, indent=1) if as_json else "\n".join(written))
+
+
+def _finish(output: Path, as_json: bool) -> None:
+    """Say where the results are, or print their report."""
+    report = output / "report.json"
+    click.echo(report.read_text(encoding="utf-8") if as_json else f"results: {output}", nl=not as_json)
+
+
+def _progress() -> Progress:
+    from mocap_video.pipeline.progress import TerminalProgress
+
+    return TerminalProgress()
+
+
+def _settings(
+    *,
+    config: str,
+    device: str,
+    samples: int | None,
+    seed: int | None,
+    height: float | None = None,
+    smpl_model: Path | None = None,
+    trust: bool = False,
+) -> Settings:
+    """Return the settings of a command: its config file with the options laid over it."""
+    from dataclasses import replace
+
+    from mocap_video.pipeline.config import load_config
+    from mocap_video.pipeline.lifting import Settings, choose_device
+
+    chosen = load_config(config)
+    over = {name: value for name, value in (("samples", samples), ("seed", seed)) if value is not None}
+    try:
+        chosen = replace(chosen, lift=replace(chosen.lift, **over))
+        if height is not None:
+            chosen = replace(chosen, fit=replace(chosen.fit, height_m=height))
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    if trust and smpl_model is None:
+        raise ConfigError("--trust: expected --smpl-model FILE with it: there is no other file to trust.")
+    return Settings(chosen, choose_device(device), smpl_model=smpl_model, trust=trust, command=tuple(sys.argv[1:]))

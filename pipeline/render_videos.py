@@ -1,0 +1,109 @@
+"""The three videos in one pass: each frame is decoded, drawn and written before the next, so memory stays constant."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mocap_video.lifter.body import BodyModel
+from mocap_video.lifter.rotations import matrix_from_rotvec
+from mocap_video.pipeline import measures
+from mocap_video.pipeline.config import RenderConfig
+from mocap_video.pipeline.progress import Advance
+from mocap_video.pipeline.video import VideoWriter
+from mocap_video.render.mesh import PosedMesh, person_colour
+from mocap_video.render.overlay import OverlayRenderer
+from mocap_video.render.review import side_by_side
+from mocap_video.render.topview import GroundPath, TopView
+from mocap_video.types import BodyFit, Calibration, Frame, Person
+
+VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
+
+
+@dataclass(frozen=True)
+class _Actor:
+    """A person as the renderers need one: ``row_of`` maps a frame number to a row of ``person``'s arrays and of
+    ``trust (T)``, 0 to 1.
+    """
+
+    person: Person
+    trust: np.ndarray
+    row_of: dict[int, int]
+    colour: np.ndarray
+    label: str
+
+    @staticmethod
+    def of(person: Person) -> _Actor:
+        number = person.keypoints.person
+        row_of = {int(frame): row for row, frame in enumerate(person.keypoints.frames)}
+        trust = measures.trust(person.keypoints.score, person.motion.spread, person.body.residual)
+        return _Actor(person, trust, row_of, person_colour(number), str(number))
+
+
+def write_videos(
+    frames: Iterable[Frame],
+    people: Sequence[Person],
+    calibration: Calibration,
+    body: BodyModel,
+    config: RenderConfig,
+    folder: Path,
+    advance: Advance,
+) -> None:
+    """Write the overlay, the top view and both side by side into ``folder``, each whole or not at all."""
+    actors = [_Actor.of(person) for person in people]
+    camera = calibration.camera
+    topview_size = (config.topview_px, config.topview_px)
+    sizes = (camera.size, topview_size, _review_size(camera.size, topview_size, config.review_height_px))
+    with contextlib.ExitStack() as stack:
+        writers = [
+            stack.enter_context(VideoWriter(folder / name, size)) for name, size in zip(VIDEO_NAMES, sizes, strict=True)
+        ]
+        overlay = stack.enter_context(OverlayRenderer(camera, opacity=config.opacity))
+        topview = stack.enter_context(
+            TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s)
+        )
+        for frame in frames:
+            present = [actor for actor in actors if frame.index in actor.row_of]
+            meshes = [_mesh(actor, frame.index, body) for actor in present]
+            labels = [actor.label for actor in present]
+            trust = [float(actor.trust[actor.row_of[frame.index]]) for actor in present]
+            over = overlay.draw(frame.rgb, meshes, labels=labels, trust=trust)
+            above = topview.draw(frame.time_s, meshes)
+            review = side_by_side(over, above, config.review_height_px, caption=calibration.name)
+            for writer, picture in zip(writers, (over, above, review), strict=True):
+                writer.write(picture, frame.time_s)
+            advance(1)
+
+
+def _mesh(actor: _Actor, frame: int, body: BodyModel) -> PosedMesh:
+    fit, row = actor.person.body, actor.row_of[frame]
+    return PosedMesh(body_vertices(fit, body, row), body.faces, actor.colour)
+
+
+def body_vertices(fit: BodyFit, body: BodyModel, row: int) -> np.ndarray:
+    """Return the surface ``(N,3)`` m in the site world of row ``row`` of ``fit``."""
+    rotvec = np.concatenate([fit.global_orient[row, None], fit.body_pose[row]])
+    betas, rotvec, transl = (torch.as_tensor(a, dtype=torch.float32) for a in (fit.betas, rotvec, fit.transl[row]))
+    return body.vertices(betas, matrix_from_rotvec(rotvec)[None], transl[None])[0].numpy()
+
+
+def _paths(actors: Sequence[_Actor]) -> list[GroundPath]:
+    paths = []
+    for actor in actors:
+        fit = actor.person.body
+        R = matrix_from_rotvec(torch.as_tensor(fit.global_orient)).numpy()
+        time_s = actor.person.keypoints.time_s
+        paths.append(GroundPath(fit.person, time_s, fit.joints[:, 0], actor.colour, facing=R[..., 2]))
+    return paths
+
+
+def _review_size(overlay: tuple[int, int], topview: tuple[int, int], height: int) -> tuple[int, int]:
+    """Return (W, H) px of the review of panels of these (W, H) px."""
+    left, right = (np.zeros((size[1], size[0], 3), np.uint8) for size in (overlay, topview))
+    tall, wide, _ = side_by_side(left, right, height).shape
+    return wide, tall
