@@ -10,10 +10,10 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from synth import videos
 
 from mocap_video.errors import ConfigError, InputError, StorageError, VideoError
 from mocap_video.pipeline.video import VideoWriter, probe, read_frames, repair_times
+from synth import videos
 
 UNEVEN_S = [0.0, 0.040, 0.053, 0.200, 0.2334, 0.5, 0.533, 1.1]
 
