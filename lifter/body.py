@@ -134,7 +134,9 @@ def _keypoints(basis: KeypointBasis, betas: Tensor, R: Tensor, moved: Tensor) ->
     return torch.einsum("...jab,...kjb->...ka", R, point) + basis.mass @ moved
 
 
-def keypoint_basis(regressor: np.ndarray, weights: np.ndarray, template: np.ndarray, shapes: np.ndarray) -> KeypointBasis:
+def keypoint_basis(
+    regressor: np.ndarray, weights: np.ndarray, template: np.ndarray, shapes: np.ndarray
+) -> KeypointBasis:
     """Return the basis of ``regressor (K,N)`` for skinning ``weights (N,24)``, ``template (N,3)``, ``shapes (N,3,10)``."""
     used = np.flatnonzero((regressor != 0).any(0))
     joint = np.einsum("kn,nj->knj", regressor[:, used], weights[used])
@@ -161,7 +163,9 @@ def load_body(source: str | Path = "neutral") -> BodyModel:
             arrays = {key: stored[key] for key in stored.files}
         return _body_from_arrays(path, arrays)
     except (KeyError, ValueError, OSError) as error:
-        raise ArtifactError(f"{path}: not a body file ({error}); expected an npz in the layout of docs/body.md") from error
+        raise ArtifactError(
+            f"{path}: not a body file ({error}); expected an npz in the layout of docs/body.md"
+        ) from error
 
 
 def _body_from_arrays(path: Path, arrays: dict[str, np.ndarray]) -> BodyModel:

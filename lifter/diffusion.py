@@ -41,7 +41,7 @@ def sampling_steps(count: int) -> list[int]:
     """Return ``count`` descending noise steps from the last one down, evenly spread."""
     if not 1 <= count <= STEPS:
         raise ValueError(f"sampling steps: expected 1 to {STEPS}, got {count}")
-    return [round((STEPS - 1) * (1 - i / count)) for i in range(count)]
+    return [STEPS - 1 - i * STEPS // count for i in range(count)]
 
 
 def training_steps(count: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:

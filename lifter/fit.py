@@ -7,7 +7,7 @@ Works in the camera's canonical frame and answers in the site world's axes.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,12 +16,13 @@ from torch import Tensor
 
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
-from mocap_video.lifter import fit_energy
-from mocap_video.lifter.body import BodyModel, Posed
-from mocap_video.lifter.fit_energy import FitConfig, Windows
+from mocap_video.lifter.body import BodyModel
+from mocap_video.lifter.fit_energy import FitConfig, Windows, contact_terms, contacts, frame_terms, motion_terms
+from mocap_video.lifter.fit_features import FREE, Layout, Pose, layout
+from mocap_video.lifter.fit_solver import minimize, minimize_with_shape
 from mocap_video.lifter.fit_start import start_betas, start_pose
-from mocap_video.lifter.pose_prior import pose_prior
-from mocap_video.lifter.rotations import matrix_from_rotvec, matrix_from_six, rotvec_from_matrix, six_from_matrix
+from mocap_video.lifter.pose_prior import PosePrior, pose_prior
+from mocap_video.lifter.rotations import matrix_from_six, rotvec_from_matrix, six_from_matrix
 from mocap_video.skeletons import SKELETONS, SMPL24, Skeleton
 from mocap_video.types import BodyFit, Calibration, Keypoints2D, Motion3D
 
@@ -36,21 +37,7 @@ class _Track:
     joint_sd: Tensor
     xy: Tensor
     xy_weight: Tensor
-    depth: Tensor
     time_s: Tensor
-
-
-@dataclass(frozen=True)
-class _Pose:
-    """``R_root (B,L,3,3)``, ``rotvec (B,L,23,3)`` rad, ``transl (B,L,3)`` m, canonical frame."""
-
-    R_root: Tensor
-    rotvec: Tensor
-    transl: Tensor
-
-    @property
-    def rotations(self) -> Tensor:
-        return torch.cat([self.R_root[..., None, :, :], matrix_from_rotvec(self.rotvec)], -3)
 
 
 @dataclass(frozen=True)
@@ -88,11 +75,11 @@ def fit_bodies(
             raise ValueError(f"fit_bodies: expected one skeleton, got {seen.skeleton} and {motion.skeleton}")
     if not motions:
         return []
-    body, frame = body.to(config.device), canonical_frame(calibration.camera, calibration.ground)
+    body, frame = body.to(config.device, torch.float64), canonical_frame(calibration.camera, calibration.ground)
     skeleton = SKELETONS[motions[0].skeleton]
     tracks = [_track(k, m, calibration, frame, config) for k, m in zip(keypoints, motions, strict=True)]
     R_cam, t_cam = (
-        torch.as_tensor(a, dtype=torch.float32, device=config.device) for a in frame.camera(calibration.camera)
+        torch.as_tensor(a, dtype=torch.float64, device=config.device) for a in frame.camera(calibration.camera)
     )
     fitter = _Fitter(body, skeleton, config, R_cam, t_cam)
     betas = torch.stack([fitter.shape(track) for track in tracks])
@@ -113,18 +100,15 @@ def _track(
     joints = frame.to_canonical(motion.joints.astype(np.float64))
     xy = geometry.normalized_from_pixels(torch.as_tensor(keypoints.xy, dtype=torch.float64), calibration.camera)
     usable = torch.isfinite(xy).all(-1)
-    R, t = (torch.as_tensor(a) for a in frame.camera(calibration.camera))
-    depth = geometry.to_camera(torch.as_tensor(joints), R, t)[..., 2].clamp_min(geometry.NEAR_M)
 
     def cast(value: Tensor | np.ndarray) -> Tensor:
-        return torch.as_tensor(value).to(config.device, torch.float32)
+        return torch.as_tensor(value).to(config.device, torch.float64)
 
     return _Track(
         joints=cast(joints),
         joint_sd=cast(np.hypot(motion.spread, config.joint_sd_m)),
         xy=cast(torch.where(usable[..., None], xy, torch.zeros_like(xy))),
         xy_weight=cast(torch.as_tensor(keypoints.score) * usable),
-        depth=cast(depth),
         time_s=cast(motion.time_s - motion.time_s[0]),
     )
 
@@ -139,8 +123,15 @@ class _Fitter:
     R_cam: Tensor
     t_cam: Tensor
 
-    def points(self, posed: Posed) -> Tensor:
-        return posed.joints if self.skeleton is SMPL24 else posed.coco
+    @property
+    def at(self) -> Layout:
+        return layout(self.skeleton)
+
+    @property
+    def prior(self) -> PosePrior:
+        """Of the joints that the fit turns."""
+        whole, turned = pose_prior(self.t_cam), [joint - 1 for joint in FREE[1:]]
+        return PosePrior(*(part[turned] for part in vars(whole).values()))
 
     def shape(self, track: _Track) -> Tensor:
         """Return the betas ``(10)`` of a person from the frames seen best, each frame on its own."""
@@ -148,12 +139,21 @@ class _Fitter:
         order = weight.mean(-1).argsort(descending=True, stable=True)
         best = order[: max(len(order) // 2, min(len(order), self.config.shape_frames))].sort().values
         chosen = best[torch.linspace(0, len(best) - 1, min(len(best), self.config.shape_frames)).round().long()]
-        seen = self._windows([_pick(track, chosen[i : i + 1]) for i in range(len(chosen))])
-        betas = self._pinned(start_betas(track.joints, weight, self.body, self.skeleton))
-        pose = _Pose(*start_pose(seen.joints, betas.expand(1, 1, 10), self.body, self.skeleton))
-        return self._minimize(seen, betas, pose, None, self.config.shape_iterations, free_shape=True)[0]
+        seen = self._windows([_pick(track, chosen)])
+        betas = start_betas(track.joints, weight, self.body, self.skeleton)
+        pose = Pose(*start_pose(seen.joints, betas, self.body, self.skeleton))
+        terms = frame_terms(seen, self.at, self.prior, self.config)
 
-    def poses(self, tracks: Sequence[_Track], betas: Tensor) -> list[_Pose]:
+        def shape_cost(betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            weight = self.config.shape_weight * len(chosen)
+            return weight * betas.square().sum(), weight * betas, weight * torch.eye(10).to(betas)
+
+        betas = minimize_with_shape(
+            self.body, betas, pose, terms, self.skeleton, shape_cost, self.config.shape_iterations
+        )
+        return self._pinned(betas)
+
+    def poses(self, tracks: Sequence[_Track], betas: Tensor) -> list[Pose]:
         """Return every person's pose, leading dimension T, windows blended where they overlap."""
         cuts = [cut for i, track in enumerate(tracks) for cut in _cuts(i, len(track.time_s), self.config)]
         blends = [_Blend.empty(track) for track in tracks]
@@ -166,14 +166,16 @@ class _Fitter:
                 blends[cut.person].add(cut, pose.rotations[b], pose.transl[b], self.config.overlap_frames)
         return [blend.pose() for blend in blends]
 
-    def _fit_windows(self, pieces: Sequence[_Track], betas: Tensor) -> _Pose:
+    def _fit_windows(self, pieces: Sequence[_Track], betas: Tensor) -> Pose:
         config, shape = self.config, betas[:, None]
         seen = self._windows(pieces)
-        pose = _Pose(*start_pose(seen.joints, shape, self.body, self.skeleton))
-        _, pose = self._minimize(seen, shape, pose, None, config.pose_iterations, free_shape=False)
+        pose = Pose(*start_pose(seen.joints, shape, self.body, self.skeleton))
+        terms = frame_terms(seen, self.at, self.prior, config) + motion_terms(seen, self.at, config)
+        pose = minimize(self.body, shape, pose, terms, self.skeleton, config.pose_iterations)
         soles = self.body.pose(shape, pose.rotations, pose.transl).soles
-        contact = fit_energy.contacts(soles, seen.step_s, config)
-        return self._minimize(seen, shape, pose, contact, config.contact_iterations, free_shape=False)[1]
+        standing = contacts(soles, seen.step_s, config)
+        terms += contact_terms(standing, seen, self.at, config)
+        return minimize(self.body, shape, pose, terms, self.skeleton, config.contact_iterations)
 
     def _windows(self, pieces: Sequence[_Track]) -> Windows:
         """Stack windows; shorter ones repeat their last frame, marked as not valid."""
@@ -184,12 +186,12 @@ class _Fitter:
             return torch.stack([torch.cat([r, r[-1:].expand(longest - len(r), *r.shape[1:])]) for r in rows])
 
         valid = [torch.arange(longest, device=p.time_s.device) < len(p.time_s) for p in pieces]
-        names = ("joints", "joint_sd", "xy", "xy_weight", "depth")
+        names = ("joints", "joint_sd", "xy", "xy_weight")
         step = stack("time_s").diff(dim=1)
         return Windows(
             *(stack(name) for name in names),
             step_s=torch.where(step > 0, step, torch.ones_like(step)),
-            valid=torch.stack(valid).float(),
+            valid=torch.stack(valid).to(step),
             R_cam=self.R_cam,
             t_cam=self.t_cam,
         )
@@ -203,37 +205,6 @@ class _Fitter:
         for _ in range(4):
             betas = betas + slope * (self.config.height_m - stature(self.body, betas)) / slope.square().sum()
         return betas
-
-    def _minimize(
-        self, seen: Windows, betas: Tensor, pose: _Pose, contact: Tensor | None, iterations: int, *, free_shape: bool
-    ) -> tuple[Tensor, _Pose]:
-        """Run L-BFGS over the pose, and over ``betas (10)`` too where ``free_shape``; otherwise they broadcast."""
-        prior = pose_prior(seen.joints)
-        six, rotvec, transl = (v.clone().requires_grad_(True) for v in
-                               (six_from_matrix(pose.R_root), pose.rotvec, pose.transl))  # fmt: skip
-        shape = betas.clone().requires_grad_(free_shape)
-        free = [six, rotvec, transl] + ([shape] if free_shape else [])
-        optimizer = torch.optim.LBFGS(free, max_iter=iterations, history_size=12, line_search_fn="strong_wolfe",
-                                      tolerance_grad=1e-6, tolerance_change=1e-7)  # fmt: skip
-
-        def current() -> _Pose:
-            return _Pose(matrix_from_six(six), rotvec, transl)
-
-        def closure() -> Tensor:
-            optimizer.zero_grad()
-            pinned = self._pinned(shape) if free_shape else shape
-            now = current()
-            posed = self.body.pose(pinned, now.rotations, now.transl)
-            loss = fit_energy.energy(self.points(posed), posed, now.rotvec, contact, seen, prior, self.config)
-            if free_shape:
-                loss = loss + self.config.shape_weight * pinned.square().sum()
-            loss.backward()
-            return loss
-
-        optimizer.step(closure)  # type: ignore[arg-type]
-        with torch.no_grad():
-            final = self._pinned(shape) if free_shape else shape
-            return final.detach(), _Pose(*(v.detach() for v in vars(current()).values()))
 
 
 @dataclass(frozen=True)
@@ -263,9 +234,9 @@ class _Blend:
         self.transl[here] += weight[:, None] * transl[:n]
         self.weight[here] += weight
 
-    def pose(self) -> _Pose:
+    def pose(self) -> Pose:
         rotations = matrix_from_six(six_from_matrix(self.rotations))
-        return _Pose(rotations[:, 0], rotvec_from_matrix(rotations[:, 1:]), self.transl / self.weight[:, None])
+        return Pose(rotations[:, 0], rotvec_from_matrix(rotations[:, 1:]), self.transl / self.weight[:, None])
 
 
 def _cuts(person: int, frames: int, config: FitConfig) -> list[_Cut]:
@@ -283,7 +254,7 @@ def _result(
     motion: Motion3D,
     body: BodyModel,
     betas: Tensor,
-    pose: _Pose,
+    pose: Pose,
     track: _Track,
     frame: CanonicalFrame,
     skeleton: Skeleton,

@@ -65,3 +65,18 @@ def matrix_from_six(six: Tensor) -> Tensor:
 def six_from_matrix(matrix: Tensor) -> Tensor:
     """Return the first two columns ``(...,6)`` of rotation matrices ``(...,3,3)``."""
     return torch.cat([matrix[..., 0], matrix[..., 1]], -1)
+
+
+def right_jacobian(rotvec: Tensor) -> Tensor:
+    """Return ``(...,3,3)`` by which a small change of ``rotvec (...,3)`` rad turns the rotated frame, in that frame.
+
+    ``exp(v + d) = exp(v) exp(J d)`` to first order in ``d``.
+    """
+    square = (rotvec * rotvec).sum(-1)[..., None, None]
+    small = square < 1e-6
+    safe = torch.where(small, torch.ones_like(square), square)
+    angle = safe.sqrt()
+    first = torch.where(small, 0.5 - square / 24, (1 - torch.cos(angle)) / safe)
+    second = torch.where(small, 1 / 6 - square / 120, (angle - torch.sin(angle)) / (safe * angle))
+    k = skew(rotvec)
+    return torch.eye(3, dtype=rotvec.dtype, device=rotvec.device) - first * k + second * (k @ k)

@@ -24,7 +24,7 @@ _LOW_MOTION_WEIGHT = 0.05
 @dataclass(frozen=True)
 class Windows:
     """Windows of motion of our body. ``rotvec (B,T,24,3)`` rad; ``path (B,T,2)`` in leg lengths, from the window's
-    middle; ``clearance (B,T)`` m; ``time_s (B,T)`` from the window's start; ``valid (B,T)`` bool, False past a clip's end.
+    middle; ``clearance (B,T)`` m; ``time_s (B,T)`` from the window's start; ``valid (B,T)`` bool, False past the end.
     """
 
     rotvec: Tensor
