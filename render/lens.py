@@ -9,7 +9,7 @@ from mocap_video.calib import geometry
 from mocap_video.types import Camera
 
 _PADDING = 0.1
-"""Points this far outside the image, as a share of its size, keep their place, so that edges leave the image straight."""
+"""Points this far outside the image, as a share of its size, keep their place: edges leave the image straight."""
 
 
 class Lens:

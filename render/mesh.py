@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
+from scipy.sparse import csgraph
 
 _PALETTE = np.array(
     [
@@ -93,3 +94,24 @@ class Topologies:
         fresh = Topology(mesh.faces, count)
         self._known = [fresh, *self._known[: _KNOWN_TOPOLOGIES - 1]]
         return fresh
+
+
+def coarsen(vertices: np.ndarray, faces: np.ndarray, spacing_m: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return a lighter mesh of the same body: ``kept (n)`` vertex numbers and ``faces (f,3)`` into them.
+
+    ``vertices (N,3)`` m in any pose. Kept vertices lie about ``spacing_m`` apart; every other one joins the nearest of
+    them along the surface, so an arm never grows onto the chest that it touches, and the result can be posed by
+    picking the kept vertices of any later frame.
+    """
+    cells = np.floor((vertices - vertices.min(0)) / spacing_m).astype(np.int64)
+    _, seeds = np.unique(cells, axis=0, return_index=True)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    edges = np.unique(np.sort(edges, axis=1), axis=0)
+    length = np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1) + 1e-9
+    graph = sparse.csr_matrix((length, (edges[:, 0], edges[:, 1])), (len(vertices), len(vertices)))
+    _, _, nearest = csgraph.dijkstra(graph, False, seeds, return_predecessors=True, min_only=True)
+    joined = nearest[faces]
+    distinct = (joined[:, 0] != joined[:, 1]) & (joined[:, 1] != joined[:, 2]) & (joined[:, 2] != joined[:, 0])
+    joined = joined[distinct & (joined >= 0).all(1)]
+    kept, packed = np.unique(joined, return_inverse=True)
+    return kept, packed.reshape(-1, 3)

@@ -29,7 +29,7 @@ _GREY = np.array([0.62, 0.64, 0.67], np.float32)
 
 @dataclass(frozen=True)
 class _Placed:
-    """A mesh on the image: ``box`` x0, y0, x1, y1 px (x1, y1 past the end) inside the frame; ``top`` px over the head."""
+    """A mesh on the image: ``box`` x0, y0, x1, y1 px in the frame, x1 and y1 past its end; ``top`` px over the head."""
 
     mesh: ScreenMesh
     box: tuple[int, int, int, int]
