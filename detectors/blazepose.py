@@ -171,7 +171,7 @@ def _unit(vector: np.ndarray) -> np.ndarray:
 def coco17_scores(
     visibility_logit: np.ndarray, presence_logit: np.ndarray, peak: np.ndarray, joints_camera: np.ndarray
 ) -> np.ndarray:
-    """Return COCO-17 scores ``(17)`` of logits and peaks ``(17)``, with the head turned as in ``joints_camera (17,3)``."""
+    """Return COCO-17 scores ``(17)`` from logits and peaks ``(17)`` and, for the face, ``joints_camera (17,3)`` m."""
     score = keypoint_score(visibility_logit, presence_logit, peak)
     face = slice(COCO17.index("nose"), COCO17.index("right_ear") + 1)
     score[face] *= face_visibility(joints_camera)

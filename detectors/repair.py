@@ -1,0 +1,113 @@
+"""Mending a track once it is whole: sides that were exchanged, joints that jumped, frames in which nobody was seen."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mocap_video.detectors.standing import pose_size
+from mocap_video.detectors.tracking import TrackedPoses
+from mocap_video.skeletons import COCO17
+from mocap_video.types import Keypoints2D, PersonTrack, Track
+
+_LIMB_GROUPS = (
+    ("left_shoulder", "left_elbow", "left_wrist", "left_hip", "left_knee", "left_ankle", "left_eye", "left_ear"),
+    ("left_hip", "left_knee", "left_ankle"),
+    ("left_shoulder", "left_elbow", "left_wrist"),
+)
+"""What a network exchanges together: the whole body, the legs, the arms. Only left joints named."""
+
+_SWAP_COST = 4.0
+_JITTER = 0.04
+_MAX_STEP = 6.0
+_SPEED_LIMIT = 8.0
+"""Fastest that a joint moves, in body sizes a second (about 14 m/s)."""
+
+_NOISE = 0.05
+_LONGEST_SPIKE_S = 0.1
+
+
+def swap_sides(xy: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Return ``xy (...,17,C)`` with the left joints of ``names`` and their right partners exchanged."""
+    left = [COCO17.index(name) for name in names]
+    right = [COCO17.flip[j] for j in left]
+    out = xy.copy()
+    out[..., left, :], out[..., right, :] = xy[..., right, :], xy[..., left, :]
+    return out
+
+
+def find_swaps(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+    """Return in which frames ``(T)`` bool the left and right joints of ``names`` are exchanged.
+
+    ``xy (T,17,2)`` px, ``score (T,17)``, ``time_s (T)``. Viterbi's path over exchanged and not: joints move little from
+    frame to frame, and the network is seldom wrong, so a side that stays exchanged for most of a track is kept.
+    """
+    joints = [COCO17.index(name) for name in names]
+    joints += [COCO17.flip[j] for j in joints]
+    states = np.stack([xy, swap_sides(xy, names)])[:, :, joints]
+    weights = np.stack([score[..., None], swap_sides(score[..., None], names)])[:, :, joints, 0]
+    scale = np.maximum(np.median(pose_size(xy)), 1.0)
+    allowed = scale * (_JITTER + 0.5 * np.diff(time_s))
+    total, choices = np.array([0.0, _SWAP_COST]), []
+    for t in range(1, len(xy)):
+        distance = np.linalg.norm(states[:, None, t] - states[None, :, t - 1], axis=-1) / allowed[t - 1]
+        weight = np.sqrt(weights[:, None, t] * weights[None, :, t - 1])
+        step = (weight * np.minimum(0.5 * distance**2, _MAX_STEP)).sum(-1) * (4 / len(joints))
+        ways = total[None] + step + np.array([0.0, _SWAP_COST])[:, None]
+        choices.append(ways.argmin(1))
+        total = ways.min(1)
+    path = [int(total.argmin())]
+    for choice in reversed(choices):
+        path.append(int(choice[path[-1]]))
+    return np.array(path[::-1], bool)
+
+
+def unswap(poses: TrackedPoses) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``xy (T,17,2)`` px and ``score (T,17)`` with exchanged sides put right."""
+    xy, score = poses.xy.copy(), poses.score.copy()
+    for names in _LIMB_GROUPS:
+        frames = find_swaps(xy, score, poses.time_s, names)
+        xy[frames] = swap_sides(xy[frames], names)
+        score[frames] = swap_sides(score[frames, :, None], names)[..., 0]
+    return xy, score
+
+
+def find_jumps(xy: np.ndarray, time_s: np.ndarray) -> np.ndarray:
+    """Return ``(T,17)`` bool: joints that leave and come back faster than a body can, within a tenth of a second.
+
+    ``xy (T,17,2)`` px, ``time_s (T)``. Measured against the line between the frames before and after, so that a person
+    who is fast, and one who is tracked at a low frame rate, are not touched.
+    """
+    jumped = np.zeros(xy.shape[:2], bool)
+    if len(xy) < 3:
+        return jumped
+    size = np.maximum(np.median(pose_size(xy)), 1.0)
+    before, after = time_s[1:-1] - time_s[:-2], time_s[2:] - time_s[1:-1]
+    part = (before / (before + after))[:, None, None]
+    between = (1 - part) * xy[:-2] + part * xy[2:]
+    off = np.linalg.norm(xy[1:-1] - between, axis=-1)
+    bridge = np.linalg.norm(xy[2:] - xy[:-2], axis=-1)
+    reach = size * (_NOISE + _SPEED_LIMIT * np.minimum(before, after))[:, None]
+    short = ((before + after) <= 2 * _LONGEST_SPIKE_S)[:, None]
+    jumped[1:-1] = short & (off > reach) & (bridge < 0.5 * off)
+    return jumped
+
+
+def person_track(poses: TrackedPoses, person: int, clip_frames: np.ndarray, clip_times: np.ndarray) -> PersonTrack:
+    """Return the track of ``person`` over every frame from first to last seen.
+
+    ``clip_frames (F)`` and ``clip_times (F)`` s are those of the whole clip. Frames without the person have NaN
+    keypoints with score 0, and a box interpolated from the frames about them, with score 0.
+    """
+    xy, score = unswap(poses)
+    jumped = find_jumps(xy, poses.time_s)
+    xy[jumped], score[jumped] = np.nan, 0.0
+    span = (clip_frames >= poses.frames[0]) & (clip_frames <= poses.frames[-1])
+    frames, times = clip_frames[span], clip_times[span]
+    rows = np.searchsorted(frames, poses.frames)
+    all_xy = np.full((len(frames), len(COCO17), 2), np.nan)
+    all_score = np.zeros((len(frames), len(COCO17)))
+    presence = np.zeros(len(frames))
+    all_xy[rows], all_score[rows], presence[rows] = xy, score, poses.presence
+    box = np.stack([np.interp(times, poses.time_s, side) for side in poses.box_xyxy.T], -1)
+    keypoints = Keypoints2D(person, COCO17.name, frames, times, all_xy, all_score)
+    return PersonTrack(Track(person, frames, box, presence), keypoints)
