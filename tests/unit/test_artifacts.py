@@ -163,20 +163,19 @@ def test_store_gives_back_what_was_put(tmp_path: Path) -> None:
     assert store.get_arrays("lift", "k1") is None
 
 
-@given(position=st.floats(0, 1, exclude_max=True), flip=st.integers(1, 255))
-def test_a_damaged_store_entry_is_absent_or_unharmed_but_never_wrong(
-    tmp_path_factory: pytest.TempPathFactory, position: float, flip: int
-) -> None:
-    store = Store(tmp_path_factory.getbasetemp() / "damaged")
-    array = np.arange(40.0)
+def test_a_damaged_store_entry_is_absent_or_unharmed_but_never_wrong(tmp_path: Path) -> None:
+    store, array = Store(tmp_path), np.arange(4.0)
     store.put_arrays("lift", "k", {"joints": array})
     path = store.path_of("lift", "k")
-    content = bytearray(path.read_bytes())
-    content[int(position * len(content))] ^= flip
-    path.write_bytes(bytes(content))
-    found = store.get_arrays("lift", "k")
-    if found is not None:
-        np.testing.assert_array_equal(found["joints"], array)
+    whole = path.read_bytes()
+    refused = 0
+    for position in range(len(whole)):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x41]) + whole[position + 1 :])
+        found = store.get_arrays("lift", "k")
+        refused += found is None
+        if found is not None:
+            np.testing.assert_array_equal(found["joints"], array)
+    assert refused > len(whole) / 2
 
 
 def test_a_truncated_or_misplaced_store_entry_is_absent_and_logged(
