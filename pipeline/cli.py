@@ -14,6 +14,7 @@ import click
 
 from mocap_video import __version__
 from mocap_video.errors import ConfigError, MissingAsset, MocapVideoError
+from mocap_video.pipeline.cli_train import train
 
 if TYPE_CHECKING:
     from mocap_video.pipeline.lifting import Settings
@@ -268,6 +269,9 @@ def export(results: Path, formats: tuple[str, ...], as_json: bool) -> None:
 
     written = [str(path) for path in exporting.export(results, formats)]
     click.echo(json.dumps(written, indent=1) if as_json else "\n".join(written))
+
+
+main.add_command(train)
 
 
 def _finish(output: Path, as_json: bool) -> None:

@@ -70,7 +70,7 @@ def config_names() -> tuple[str, ...]:
 def load_config(name_or_file: str) -> Config:
     """Return the shipped configuration of that name, or the one in a file; ``ConfigError`` says what is wrong in it."""
     path = _locate(name_or_file)
-    sections = _read(path)
+    sections = read_config_file(path)
     known: dict[str, type[Any]] = {name: kind for name, kind in typing.get_type_hints(Config).items() if kind is not str}
     for section in sections:
         if section not in known:
@@ -113,7 +113,8 @@ def _locate(name_or_file: str) -> Path:
     return Path(str(resources.files("mocap_video.configs") / f"{name_or_file}.py"))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def read_config_file(path: Path) -> dict[str, Any]:
+    """Return the top-level names of a config file and their values; ``ConfigError`` when it cannot be read."""
     from mmengine.config import Config as MMConfig  # half a second to import: only when a file is read
 
     try:

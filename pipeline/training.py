@@ -1,0 +1,63 @@
+"""Training from the command line: prepare motion, run a stage, export its weights. Controllers alone."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import asdict, replace
+from importlib import resources
+from pathlib import Path
+
+from mocap_video.errors import ConfigError
+from mocap_video.pipeline.config import parse_section, read_config_file
+
+logger = logging.getLogger(__name__)
+
+
+def training_names() -> tuple[str, ...]:
+    """Return the names of the training configurations that ship with the package."""
+    names = (entry.name for entry in resources.files("mocap_video.configs.training").iterdir())
+    return tuple(sorted(name[:-3] for name in names if name.endswith(".py") and not name.startswith("_")))
+
+
+def prepare(motions: Path, split: str, output: Path, *, tiers: tuple[str, ...] = ("A", "B")) -> int:
+    """Retarget a split of the open motion set to our body and write the bank; return the number of clips."""
+    from mocap_video.lifter.body import load_body
+    from mocap_video.lifter.data.bank import write_bank
+    from mocap_video.lifter.data.motions import read_motions
+    from mocap_video.lifter.data.retarget import retarget
+
+    body = load_body()
+    clips = [retarget(clip, body) for clip in read_motions(motions, split) if clip.tier in tiers]
+    if not clips:
+        raise ConfigError(f"{motions}: no clip of split {split!r} and tier {'/'.join(tiers)} in its manifest")
+    write_bank(clips, output)
+    return len(clips)
+
+
+def train(config: str, bank: Path, work_dir: Path, *, start_from: Path | None = None) -> Path:
+    """Run the stage that ``config`` (a shipped name or a file) describes, from its last checkpoint on.
+
+    mmengine takes a GPU when there is one. Returns the weights it wrote: ``work_dir/weights.safetensors``.
+    """
+    from mocap_video.lifter.training import TrainConfig, build_runner, export_weights
+
+    path = Path(config)
+    if config in training_names():
+        path = Path(str(resources.files("mocap_video.configs.training") / f"{config}.py"))
+    elif not path.is_file():
+        raise ConfigError(f"{config}: no such training configuration; known: {', '.join(training_names())}, or a file")
+    values = {**read_config_file(path), "bank": bank, "work_dir": work_dir, "start_from": start_from}
+    chosen = parse_section(TrainConfig, values, str(path))
+    if chosen.stage not in (1, 2):
+        raise ConfigError(f"{path}: stage: expected 1 or 2, got {chosen.stage}")
+    runner = build_runner(chosen)
+    runner.train()
+    weights = work_dir / "weights.safetensors"
+    public = replace(chosen, bank=Path(bank.name), work_dir=Path(), start_from=None)
+    notes = {
+        "training": json.dumps(asdict(public), default=str),
+        "start_from": "" if start_from is None else start_from.name,
+    }
+    export_weights(chosen, work_dir / f"iter_{chosen.steps}.pth", weights, notes)
+    return weights
