@@ -34,7 +34,7 @@ format: $(VENV)/.for-development
 system:
 	@tools/setup_system.sh
 
-$(BIN)/python:
+$(BIN)/python: | system
 	@test -n "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV)
 

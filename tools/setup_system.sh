@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Makes sure that the system libraries for drawing without a screen are there. As root on Debian or Ubuntu it installs
-# them; otherwise it says which are missing and how to get them. Run by `make`; does nothing where all is well.
+# them, and Python's venv module where that is missing; otherwise it says what is missing and how to get it. Run by
+# `make`; does nothing where all is well.
 set -euo pipefail
 
 packages=(libegl1 libgl1 libgl1-mesa-dri libgles2)
@@ -12,11 +13,12 @@ if [ "$(uname -s)" != Linux ]; then
 fi
 
 if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    "$(dirname "$0")/find_python.sh" >/dev/null 2>&1 || packages+=(python3-venv)
     for package in "${packages[@]}"; do
         dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q "ok installed" || missing+=("$package")
     done
     if [ ${#missing[@]} -gt 0 ]; then
-        echo "installing system libraries: ${missing[*]}"
+        echo "installing system packages: ${missing[*]}"
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -qq
         apt-get install -qq -y --no-install-recommends "${missing[@]}"
