@@ -93,7 +93,7 @@ def parse_section(cls: type[Section], values: object, where: str) -> Section:
     parsed = {name: _convert(value, hints[name], f"{where}.{name}") for name, value in values.items()}
     try:
         return cls(**parsed)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:  # TypeError: an option without a default is missing
         raise ConfigError(f"{where}: {error}") from error
 
 
@@ -148,7 +148,7 @@ def _convert(value: object, hint: Any, where: str) -> Any:
         return parse_section(hint, value, where)
     if hint is float and type(value) is int:
         return float(value)
-    if hint is Path and isinstance(value, str):
+    if hint is Path and isinstance(value, (str, Path)):
         return Path(value)
     if not isinstance(hint, type) or type(value) is not hint:
         raise ConfigError(
