@@ -80,21 +80,23 @@ class LifterTraining(BaseModel):
         self._bank = read_bank(config.bank)
         self._body = load_body()
 
-    def forward(self, step: Tensor, mode: str = "loss") -> dict[str, Tensor]:
-        """Return the losses of training step ``step``; ``mode`` is mmengine's and must be ``loss``."""
-        if mode != "loss":
-            raise ConfigError(f"training forward: expected mode 'loss', got {mode!r}")
+    def forward(
+        self, inputs: Tensor, data_samples: list[object] | None = None, mode: str = "loss"
+    ) -> dict[str, Tensor]:
+        """Return the losses of the training step whose number is ``inputs``; the other arguments are mmengine's."""
+        if mode != "loss" or data_samples is not None:
+            raise ConfigError(f"training forward: expected mode 'loss' and no data samples, got {mode!r}")
         config, device = self.train_config, next(self.denoiser.parameters()).device
         if self._bank.rotvec.device != device:
             self._bank, self._body = self._bank.to(device), self._body.to(device)
-        generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + int(step))
+        generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + int(inputs))
         with torch.no_grad(), torch.autocast(device.type, enabled=False):
             sample = draw_samples(self._bank, self._body, config.batch, config.frames, config.synthetic, generator)
         return lifting_losses(self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator)
 
 
 def _only(items: list[Tensor]) -> dict[str, Tensor]:
-    return {"step": items[0]}
+    return {"inputs": items[0]}
 
 
 def build_runner(config: TrainConfig) -> Runner:

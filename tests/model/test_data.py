@@ -179,7 +179,7 @@ def test_the_reader_takes_only_its_split(tmp_path: Path) -> None:
             ("exact", clip.exact),
         )
     }
-    np.savez(tmp_path / "shard.npz", **arrays)
+    np.savez(tmp_path / "shard.npz", allow_pickle=False, **arrays)
     with (tmp_path / "manifest.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, ["clip", "source", "tier", "split", "shard", "qc_flags"])
         writer.writeheader()
