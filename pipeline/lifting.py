@@ -56,7 +56,7 @@ def describe_calibration(calibration: Calibration) -> str:
     said = summarize(calibration)
     return (
         f"calibration: camera {said.height_m:.2f} m above the ground, looks {said.tilt_down_deg:.1f} deg down, "
-        f"roll {said.roll_deg:.1f} deg, field of view {said.hfov_deg:.0f} x {said.vfov_deg:.0f} deg"
+        f"roll {round(said.roll_deg, 1) + 0.0:.1f} deg, field of view {said.hfov_deg:.0f} x {said.vfov_deg:.0f} deg"
     )
 
 
