@@ -116,7 +116,7 @@ class BodyModel:
 
 
 def _chain(rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-    """Forward kinematics: world rotations ``(...,24,3,3)`` and positions ``(...,24,3)`` with the root at its rest place."""
+    """Forward kinematics, root at its rest place: world rotations ``(...,24,3,3)`` and positions ``(...,24,3)``."""
     shape = torch.broadcast_shapes(rotations.shape[:-3], rest.shape[:-2])
     rotations, rest = rotations.expand(*shape, 24, 3, 3), rest.expand(*shape, 24, 3)
     R = [rotations[..., 0, :, :]]
@@ -137,7 +137,7 @@ def _keypoints(basis: KeypointBasis, betas: Tensor, R: Tensor, moved: Tensor) ->
 def keypoint_basis(
     regressor: np.ndarray, weights: np.ndarray, template: np.ndarray, shapes: np.ndarray
 ) -> KeypointBasis:
-    """Return the basis of ``regressor (K,N)`` for skinning ``weights (N,24)``, ``template (N,3)``, ``shapes (N,3,10)``."""
+    """Return the basis of ``regressor (K,N)``: skinning ``weights (N,24)``, ``template (N,3)``, ``shapes (N,3,10)``."""
     used = np.flatnonzero((regressor != 0).any(0))
     joint = np.einsum("kn,nj->knj", regressor[:, used], weights[used])
     return KeypointBasis(

@@ -17,7 +17,15 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
 from mocap_video.lifter.body import BodyModel
-from mocap_video.lifter.fit_energy import FitConfig, Windows, contact_terms, contacts, frame_terms, motion_terms
+from mocap_video.lifter.fit_energy import (
+    FitConfig,
+    Windows,
+    contact_terms,
+    contacts,
+    frame_terms,
+    ground_term,
+    motion_terms,
+)
 from mocap_video.lifter.fit_features import FREE, Layout, Pose, layout
 from mocap_video.lifter.fit_solver import minimize, minimize_with_shape
 from mocap_video.lifter.fit_start import start_betas, start_pose
@@ -65,8 +73,8 @@ def fit_bodies(
 ) -> list[BodyFit]:
     """Fit ``body`` to several people at once; entry ``i`` of both sequences is one person over the same frames.
 
-    All share a skeleton. Results are in the site world's axes: ``global_orient`` turns the body's frame (+Y up) into the
-    site's, ``transl`` and ``joints`` are metres there.
+    All share a skeleton. Results are in the site world's axes: ``global_orient`` turns the body's frame (+Y up) into
+    the site's, ``transl`` and ``joints`` are metres there.
     """
     for seen, motion in zip(keypoints, motions, strict=True):
         if len(seen.frames) != len(motion.frames) or (seen.frames != motion.frames).any():
@@ -134,7 +142,10 @@ class _Fitter:
         return PosePrior(*(part[turned] for part in vars(whole).values()))
 
     def shape(self, track: _Track) -> Tensor:
-        """Return the betas ``(10)`` of a person from the frames seen best, each frame on its own."""
+        """Return the betas ``(10)`` of a person from the frames seen best, each frame on its own.
+
+        The ground is left out: pushing a foot up would shorten the legs.
+        """
         weight = track.joint_sd.reciprocal() * (0.2 + track.xy_weight)
         order = weight.mean(-1).argsort(descending=True, stable=True)
         best = order[: max(len(order) // 2, min(len(order), self.config.shape_frames))].sort().values
@@ -170,11 +181,12 @@ class _Fitter:
         config, shape = self.config, betas[:, None]
         seen = self._windows(pieces)
         pose = Pose(*start_pose(seen.joints, shape, self.body, self.skeleton))
-        terms = frame_terms(seen, self.at, self.prior, config) + motion_terms(seen, self.at, config)
+        free = frame_terms(seen, self.at, self.prior, config) + motion_terms(seen, self.at, config)
+        terms = [*free, ground_term(seen, self.at, config.touch_sd_m)]
         pose = minimize(self.body, shape, pose, terms, self.skeleton, config.pose_iterations)
         soles = self.body.pose(shape, pose.rotations, pose.transl).soles
-        standing = contacts(soles, seen.step_s, config)
-        terms += contact_terms(standing, seen, self.at, config)
+        standing = contact_terms(contacts(soles, seen.step_s, config), seen, self.at, config)
+        terms = [*free, ground_term(seen, self.at, config.penetration_sd_m), *standing]
         return minimize(self.body, shape, pose, terms, self.skeleton, config.contact_iterations)
 
     def _windows(self, pieces: Sequence[_Track]) -> Windows:
@@ -209,7 +221,7 @@ class _Fitter:
 
 @dataclass(frozen=True)
 class _Blend:
-    """Sums of one person's windows over their overlaps: ``rotations (T,24,3,3)``, ``transl (T,3)`` m, ``weight (T)``."""
+    """Weighted sums of one person's windows: ``rotations (T,24,3,3)``, ``transl (T,3)`` m, ``weight (T)``."""
 
     rotations: Tensor
     transl: Tensor

@@ -18,13 +18,15 @@ from mocap_video.lifter.fit_features import Layout
 from mocap_video.lifter.pose_prior import LIMIT_SD_RAD, PosePrior
 from mocap_video.skeletons import SMPL24
 
+Loss = Literal["square", "huber", "cauchy"]
+
 
 @dataclass(frozen=True)
 class FitConfig:
     """Settings of the body fit. Standard deviations say how far a term may be off before it costs 1.
 
-    ``height_m``: known stature, or None. ``joint_sd_m``: of a lifted joint against the others of its frame, added to its
-    own spread; ``root_sd_m``: of a frame's lifted joints together; ``pixel_sd_m``: of a keypoint, in metres where the
+    ``height_m``: known stature, or None. ``joint_sd_m``: of a lifted joint against the others of its frame, added to
+    its own spread; ``root_sd_m``: of a frame's lifted joints together; ``pixel_sd_m``: of a keypoint, in metres where the
     joint is. ``acceleration_sd``: of the torso, m/s^2 (limbs have more, see ``ACCELERATION_FACTOR``);
     ``turn_acceleration_sd``: of each joint's rotation vector, rad/s^2. ``penetration_sd_m``, ``touch_sd_m``,
     ``slide_sd_mps``: soles on the ground. A sole stands below ``contact_height_m`` and ``contact_speed_mps``.
@@ -39,7 +41,7 @@ class FitConfig:
     pixel_sd_m: float = 0.02
     acceleration_sd: float = 3.0
     turn_acceleration_sd: float = 60.0
-    penetration_sd_m: float = 0.002
+    penetration_sd_m: float = 0.003
     touch_sd_m: float = 0.01
     slide_sd_mps: float = 0.03
     contact_height_m: float = 0.07
@@ -65,7 +67,7 @@ class FitConfig:
 class Windows:
     """What was observed, cut into windows.
 
-    ``joints (B,L,J,3)`` m and ``joint_sd (B,L,J)`` m as lifted; ``xy (B,L,J,2)`` normalised coordinates (0 where missing),
+    ``joints (B,L,J,3)`` m and ``joint_sd (B,L,J)`` m as lifted; ``xy (B,L,J,2)`` normalised (0 where missing),
     ``xy_weight (B,L,J)`` in [0, 1]; ``step_s (B,L-1)`` s between frames; ``valid (B,L)`` 1 or 0: frames that are not
     padding. ``R_cam (3,3)``, ``t_cam (3)`` m: camera from canonical.
     """
@@ -99,8 +101,8 @@ class Term:
     """One term of the energy.
 
     ``rows`` maps features ``(B,L,N,3,P)`` to ``(B,L,m,P)``, linearly. A row costs nothing between ``low`` and ``high``.
-    ``taps (B,L',k)`` mix k consecutive frames first (None: each frame as it is, L' = L). Rows go in groups of ``group``,
-    which share a loss: ``confidence * loss(precision * squared length)``, both broadcast to ``(B,L',m/group)``.
+    ``taps (B,L',k)`` mix k consecutive frames first (None: each frame as it is, L' = L). Rows go in groups of
+    ``group``, which share a loss: ``confidence * loss(precision * squared length)``, both broadcast to ``(B,L',m/group)``.
     """
 
     rows: Callable[[Tensor], Tensor]
@@ -109,7 +111,7 @@ class Term:
     precision: Tensor
     confidence: Tensor
     group: int = 1
-    loss: Literal["square", "huber", "cauchy"] = "square"
+    loss: Loss = "square"
     taps: Tensor | None = None
 
     def residual(self, stack: Tensor) -> Tensor:
@@ -142,7 +144,7 @@ class Term:
 
 
 def frame_terms(seen: Windows, at: Layout, prior: PosePrior, config: FitConfig) -> list[Term]:
-    """Return the terms that see each frame alone: lifted joints, keypoints, plausible poses, nothing under the ground."""
+    """Return the terms that see each frame alone: lifted joints, keypoints, plausible poses."""
     valid = seen.valid[..., None]
     precision = seen.joint_sd.pow(-2)
     share = (precision / precision.sum(-1, keepdim=True))[..., None, None]
@@ -157,33 +159,40 @@ def frame_terms(seen: Windows, at: Layout, prior: PosePrior, config: FitConfig) 
         in_camera = seen.R_cam @ points
         return (in_camera[..., :2, :] - seen.xy[..., None] * in_camera[..., 2:, :]).flatten(-3, -2)
 
-    def heights(stack: Tensor) -> Tensor:
-        return torch.cat([stack[..., at.soles, 1, :], stack[..., at.joints, 1, :]], -2)
-
     def turns(stack: Tensor) -> Tensor:
         return stack[..., at.turns, :, :].flatten(-3, -2)
 
-    def exact(
-        rows: Callable[[Tensor], Tensor], target: Tensor, *rest: Tensor, group: int, loss: Literal["huber", "cauchy"]
+    def near(
+        rows: Callable[[Tensor], Tensor], target: Tensor, precision: Tensor, confidence: Tensor, loss: Loss
     ) -> Term:
-        return Term(lambda stack: rows(stack[..., at.points, :, :]), target, target, *rest, group=group, loss=loss)
+        size = 2 if loss == "cauchy" else 3
+        return Term(lambda stack: rows(stack[..., at.points, :, :]), target, target, precision, confidence, size, loss)
 
     lifted = seen.joints[..., None]
     ray = (seen.xy * seen.t_cam[2] - seen.t_cam[:2]).flatten(-2)
-    floor = seen.joints.new_tensor([0.0] * 6 + [_JOINT_CLEARANCE_M] * 24)
     mean, low, high = (part.flatten() for part in (prior.mean, prior.low, prior.high))
     return [
-        exact(relative, relative(lifted)[..., 0], precision, valid, group=3, loss="huber"),
-        exact(common, common(lifted)[..., 0], valid / config.root_sd_m**2, valid, group=3, loss="huber"),
-        exact(off_ray, ray, valid / config.pixel_sd_m**2, seen.xy_weight * valid, group=2, loss="cauchy"),
-        Term(heights, floor, torch.full_like(floor, torch.inf), valid / config.penetration_sd_m**2, valid),
+        near(relative, relative(lifted)[..., 0], precision, valid, "huber"),
+        near(common, common(lifted)[..., 0], valid / config.root_sd_m**2, valid, "huber"),
+        near(off_ray, ray, valid / config.pixel_sd_m**2, seen.xy_weight * valid, "cauchy"),
         Term(turns, mean, mean, prior.sd.flatten() ** -2, valid),
         Term(turns, low, high, valid / LIMIT_SD_RAD**2, valid),
     ]
 
 
+def ground_term(seen: Windows, at: Layout, sd_m: float) -> Term:
+    """Return what keeps soles, and joints with the flesh around them, above the ground."""
+    valid = seen.valid[..., None]
+    floor = valid.new_tensor([0.0] * 6 + [_JOINT_CLEARANCE_M] * 24)
+
+    def heights(stack: Tensor) -> Tensor:
+        return torch.cat([stack[..., at.soles, 1, :], stack[..., at.joints, 1, :]], -2)
+
+    return Term(heights, floor, torch.full_like(floor, torch.inf), valid / sd_m**2, valid)
+
+
 def motion_terms(seen: Windows, at: Layout, config: FitConfig) -> list[Term]:
-    """Return smoothness: the pelvis's acceleration once and the others' against it, and the turns'; nothing if L < 3."""
+    """Return smoothness: the pelvis's acceleration, the others' against it, and the turns'; nothing if L < 3."""
     if seen.valid.shape[1] < 3:
         return []
     moving = [at.joints.start + joint for joint in ACCELERATION_FACTOR]

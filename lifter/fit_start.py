@@ -34,7 +34,7 @@ _RIDGE_M2 = 4e-4
 
 
 def rest_points(body: BodyModel, betas: Tensor, skeleton: Skeleton) -> Tensor:
-    """Return the T-pose's points of ``skeleton`` ``(...,J,3)`` m of ``betas (...,10)``, pelvis where the file puts it."""
+    """Return the T-pose's points of ``skeleton`` ``(...,J,3)`` m of ``betas (...,10)``, as the file places them."""
     eye = torch.eye(3, dtype=betas.dtype, device=betas.device).expand(24, 3, 3)
     posed = body.pose(betas, eye, betas.new_zeros(3))
     return posed.joints if skeleton is SMPL24 else posed.coco
@@ -63,7 +63,7 @@ def start_betas(joints: Tensor, weight: Tensor, body: BodyModel, skeleton: Skele
 
 
 def start_pose(joints: Tensor, betas: Tensor, body: BodyModel, skeleton: Skeleton) -> tuple[Tensor, Tensor, Tensor]:
-    """Return ``R_root (...,3,3)``, rotation vectors ``(...,23,3)`` rad and ``transl (...,3)`` m of ``joints (...,J,3)`` m.
+    """Return ``R_root (...,3,3)``, ``rotvec (...,23,3)`` rad and ``transl (...,3)`` m of ``joints (...,J,3)`` m.
 
     Torso from hips and shoulders, upper limbs from their direction, hinges from their bend; spine, head, feet and hands
     stay straight. ``betas`` broadcasts against the leading dimensions with a final 10.
@@ -76,7 +76,7 @@ def start_pose(joints: Tensor, betas: Tensor, body: BodyModel, skeleton: Skeleto
     rest = rest_points(body, torch.zeros_like(betas), skeleton)
     rotvec = joints.new_zeros(*joints.shape[:-2], 23, 3)
     for top, hinge, end, axis in _LIMBS:
-        a, b, c = (skeleton.index(name) for name in (top, hinge, end))
+        a, b = skeleton.index(top), skeleton.index(hinge)
         upper = _unit((R_root.mT @ (at[hinge] - at[top])[..., None])[..., 0])
         lower = _unit((R_root.mT @ (at[end] - at[hinge])[..., None])[..., 0])
         straight = _unit(rest[..., b, :] - rest[..., a, :])
@@ -91,7 +91,7 @@ def start_pose(joints: Tensor, betas: Tensor, body: BodyModel, skeleton: Skeleto
 
 
 def _limb(straight: Tensor, upper: Tensor, lower: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the rotation vectors of the limb's top and of its hinge: unit directions ``(...,3)`` in the torso's frame."""
+    """Return rotation vectors of the limb's top and hinge, of unit directions ``(...,3)`` in the torso's frame."""
     shortest = _turn_between(straight, upper)
     bent = torch.linalg.cross(upper, lower)
     hinge = bent + _STRAIGHT * (shortest @ axis)

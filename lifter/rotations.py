@@ -55,7 +55,7 @@ def rotvec_from_matrix(matrix: Tensor) -> Tensor:
 
 
 def matrix_from_six(six: Tensor) -> Tensor:
-    """Return rotation matrices ``(...,3,3)`` of the first two columns ``(...,6)``, made orthonormal (Zhou et al. 2019)."""
+    """Return rotation matrices ``(...,3,3)`` of two columns ``(...,6)``, made orthonormal (Zhou et al. 2019)."""
     first = torch.nn.functional.normalize(six[..., :3], dim=-1)
     second = six[..., 3:] - (first * six[..., 3:]).sum(-1, keepdim=True) * first
     second = torch.nn.functional.normalize(second, dim=-1)
