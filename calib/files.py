@@ -238,10 +238,10 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
 
 
 def _world_of(plane: GroundPlane) -> dict[str, object]:
-    up = max(_AXES, key=lambda axis: float(_AXES[axis] @ plane.normal))
-    if np.array_equal(_AXES[up], plane.normal):
-        return {"up": up, "ground": -float(plane.offset) + 0.0}
-    return {"up": up, "ground_plane": [*plane.normal.astype(float).tolist(), float(plane.offset)]}
+    for up, direction in _AXES.items():
+        if np.array_equal(direction, plane.normal):
+            return {"up": up, "ground": -float(plane.offset) + 0.0}
+    return {"ground_plane": [*plane.normal.astype(float).tolist(), float(plane.offset)]}
 
 
 def calibration_for_size(

@@ -49,7 +49,8 @@ def project_normalized(points_world: Tensor, R: Tensor, t: Tensor) -> tuple[Tens
 def lens_limit(model: str, coeffs: np.ndarray | Tensor) -> float:
     """Return the ideal normalised radius up to which the lens model is one to one (infinite without a lens).
 
-    Beyond it the polynomial folds back: a point outside the field of view would land inside the picture.
+    Beyond it the polynomial folds back: a point outside the field of view would land inside the picture. OpenCV's
+    tangential terms, which move the fold a little, are left out.
     """
     if model == "none":
         return np.inf
