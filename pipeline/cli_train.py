@@ -43,7 +43,7 @@ def _stage(config: str, bank: Path, output: Path, start_from: Path | None) -> No
 @train.command(epilog=_example("mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1"))
 @click.option("--bank", type=_PATH, required=True, help="Prepared motion.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of checkpoints and weights.")
-@click.option("--config", default="coco17_pretrain", show_default=True, metavar="NAME|FILE")
+@click.option("--config", default="coco17_pretrain", show_default=True, metavar="NAME|FILE", help="How to train.")
 def pretrain(config: str, bank: Path, output: Path) -> None:
     """Stage 1: learn single views of motion from noise, cameras and ground."""
     _stage(config, bank, output, None)
@@ -58,7 +58,7 @@ def pretrain(config: str, bank: Path, output: Path) -> None:
 @click.option("--bank", type=_PATH, required=True, help="Prepared motion.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of checkpoints and weights.")
 @click.option("--start-from", type=_PATH, help="Stage 1's weights; without them stage 2 starts from nothing.")
-@click.option("--config", default="coco17_finetune", show_default=True, metavar="NAME|FILE")
+@click.option("--config", default="coco17_finetune", show_default=True, metavar="NAME|FILE", help="How to train.")
 def finetune(config: str, bank: Path, output: Path, start_from: Path | None) -> None:
     """Stage 2: learn all views together, given the observed one."""
     _stage(config, bank, output, start_from)

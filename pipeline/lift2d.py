@@ -64,9 +64,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise KeypointsError(f"{path}: no such file. Check the path.")
     advice = "Write it with numpy.savez(path, keypoints2d=..., time_s=...)."
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise KeypointsError(f"{path}: expected an npz with named arrays, got a single array. {advice}")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise KeypointsError(f"{path}: expected an npz with named arrays, got a single array. {advice}")
+        with archive:
             return {key: archive[key] for key in archive.files if key in KEYS}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise KeypointsError(
