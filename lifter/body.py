@@ -80,11 +80,11 @@ class BodyModel:
         """
         rest = self.rest_joints + (self.rest_joints_shape @ betas[..., None, :, None])[..., 0]
         R, position = _chain(rotations, rest)
-        moved = position - (R @ rest[..., None])[..., 0] + transl[..., None, :]
+        moved, place = position - (R @ rest[..., None])[..., 0], transl[..., None, :]
         return Posed(
-            joints=position + transl[..., None, :],
-            coco=_keypoints(self.coco, betas, R, moved),
-            soles=_keypoints(self.soles, betas, R, moved),
+            joints=position + place,
+            coco=_keypoints(self.coco, betas, R, moved) + place,
+            soles=_keypoints(self.soles, betas, R, moved) + place,
             R_world_from_joint=R,
         )
 
@@ -93,14 +93,14 @@ class BodyModel:
         shaped = self.v_template + self.shapedirs @ betas
         rest = self.rest_joints + self.rest_joints_shape @ betas
         R, position = _chain(rotations, rest)
-        moved = position - (R @ rest[..., None])[..., 0] + transl[..., None, :]
+        moved = position - (R @ rest[..., None])[..., 0]
         if self.posedirs is not None:
             eye = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
             feature = (rotations[..., 1:, :, :] - eye).flatten(-3)
             shaped = shaped + torch.einsum("vcp,tp->tvc", self.posedirs, feature)
         blended = torch.einsum("vj,tjab->tvab", self.weights, R)
         turned = (blended @ shaped[..., None])[..., 0]
-        return turned + torch.einsum("vj,tja->tva", self.weights, moved)
+        return turned + torch.einsum("vj,tja->tva", self.weights, moved) + transl[..., None, :]
 
     def to(self, device: str | torch.device, dtype: torch.dtype = torch.float32) -> BodyModel:
         """Return the body with its tensors on ``device`` in ``dtype``."""

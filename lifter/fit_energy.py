@@ -26,8 +26,8 @@ class FitConfig:
     """Settings of the body fit. Standard deviations say how far a term may be off before it costs 1.
 
     ``height_m``: known stature, or None. ``joint_sd_m``: of a lifted joint against the others of its frame, added to
-    its own spread; ``root_sd_m``: of a frame's lifted joints together; ``pixel_sd_m``: of a keypoint, in metres where the
-    joint is. ``acceleration_sd``: of the torso, m/s^2 (limbs have more, see ``ACCELERATION_FACTOR``);
+    its own spread; ``root_sd_m``: of a frame's lifted joints together; ``pixel_sd_m``: of a keypoint, in metres where
+    the joint is. ``acceleration_sd``: of the torso, m/s^2 (limbs have more, see ``ACCELERATION_FACTOR``);
     ``turn_acceleration_sd``: of each joint's rotation vector, rad/s^2. ``penetration_sd_m``, ``touch_sd_m``,
     ``slide_sd_mps``: soles on the ground. A sole stands below ``contact_height_m`` and ``contact_speed_mps``.
     ``shape_weight``: of each squared beta, per frame. ``window_frames`` and ``overlap_frames`` cut long tracks;
@@ -102,7 +102,7 @@ class Term:
 
     ``rows`` maps features ``(B,L,N,3,P)`` to ``(B,L,m,P)``, linearly. A row costs nothing between ``low`` and ``high``.
     ``taps (B,L',k)`` mix k consecutive frames first (None: each frame as it is, L' = L). Rows go in groups of
-    ``group``, which share a loss: ``confidence * loss(precision * squared length)``, both broadcast to ``(B,L',m/group)``.
+    ``group``, which share a loss: ``confidence * loss(precision * squared length)``, both over ``(B,L',m/group)``.
     """
 
     rows: Callable[[Tensor], Tensor]

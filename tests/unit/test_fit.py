@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -10,9 +10,9 @@ import torch
 
 from mocap_video.calib import geometry
 from mocap_video.lifter.body import BodyModel, Posed, load_body
-from mocap_video.lifter.fit import FitConfig, fit_body
+from mocap_video.lifter.fit import FitConfig, fit_bodies, fit_body, stature
 from mocap_video.lifter.rotations import matrix_from_rotvec
-from mocap_video.skeletons import SMPL24
+from mocap_video.skeletons import COCO17, SMPL24, SMPL_PARENTS
 from mocap_video.types import BodyFit, Calibration, Camera, GroundPlane, Keypoints2D, Motion3D
 
 # A z-up site far from its origin: R turns the body's +Y into the site's +Z.
@@ -61,7 +61,7 @@ def _ankle_path(phase: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _gait(body: BodyModel, betas: torch.Tensor, time_s: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return rotation vectors ``(T,24,3)`` rad and pelvis ``(T,3)`` m of a walk along +Z, planted feet flat on y = 0."""
+    """Return rotation vectors ``(T,24,3)`` rad, pelvis ``(T,3)`` m of a walk along +Z, feet planted flat on y = 0."""
     rest = (body.rest_joints + body.rest_joints_shape @ betas).numpy()
     flat = body.pose(betas, torch.eye(3).expand(24, 3, 3), torch.zeros(3))
     floor = float(flat.soles[:, 1].min())
@@ -86,7 +86,7 @@ def _gait(body: BodyModel, betas: torch.Tensor, time_s: np.ndarray) -> tuple[tor
 
 
 def _two_links(thigh: np.ndarray, shank: np.ndarray, reach: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return turns ``(T)`` rad about +X of hip and knee that bring ``thigh + shank (2)`` (y, z) to ``reach (T,2)`` m."""
+    """Return turns ``(T)`` rad about +X of hip and knee that bring ``thigh + shank (2)`` (y, z) to ``reach (T,2)``."""
     a, b, c = np.hypot(*thigh), np.hypot(*shank), np.linalg.norm(reach, axis=-1)
     assert (c < a + b).all(), "the walk asks for longer legs"
 
