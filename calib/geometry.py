@@ -23,7 +23,7 @@ _WIDEST_RAD = 1.55
 """Rays farther than this from the optical axis (88.8 degrees) have no usable pinhole coordinates."""
 
 _RADIAL_STEPS = 30
-_TANGENTIAL_STEPS = 8
+_TANGENTIAL_STEPS = 12
 
 
 def to_camera(points_world: Tensor, R_cam_from_world: Tensor, t_cam_from_world: Tensor) -> Tensor:
@@ -106,7 +106,8 @@ def undistort(xy: Tensor, model: str, coeffs: Tensor) -> Tensor:
         ideal = xy * (radius / bent)
         one_to_one = torch.ones_like(bent, dtype=torch.bool)
     else:
-        radius = _invert_odd(bent, coeffs[[0, 1, 4]], limit)
+        # Not from the fold itself, where there is no slope: short of it Newton's steps do not overshoot.
+        radius = _invert_odd(bent, coeffs[[0, 1, 4]], limit).clamp(max=0.9 * limit)
         ideal, one_to_one = _invert_opencv(xy * (radius / bent), xy, coeffs, limit)
     error = (distort(ideal, model, coeffs) - xy).norm(dim=-1, keepdim=True)
     # Rounding alone leaves a few units in the last place; a point beyond the fold misses by far more.

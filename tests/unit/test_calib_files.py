@@ -419,6 +419,19 @@ def test_random_calibrations_survive_writing(file: Path, height: float, tilt: fl
     assert summarize(read_calibration(file)).height_m == pytest.approx(height, abs=1e-9)
 
 
+def test_the_examples_of_the_guide_are_accepted(file: Path) -> None:
+    docs = Path(__file__).parents[2] / "docs"
+    pages = [(docs / name).read_text(encoding="utf-8") for name in ("cam_yaml.md", "calibration.md")]
+    examples = [text for page in pages for text in re.findall(r"```yaml\n(version:.*?)```", page, re.DOTALL)]
+    assert len(examples) >= 3
+    for example in examples:
+        file.write_text(example)
+        assert 0.5 < summarize(read_calibration(file)).height_m < 20
+    code = re.findall(r"```python\n(.*?)```", pages[1], re.DOTALL)
+    exec(code[0].replace('"cam.yaml"', repr(str(file))), {})
+    assert summarize(read_calibration(file)).tilt_down_deg > 0
+
+
 def test_nothing_is_written_that_would_be_refused(file: Path) -> None:
     good = read(POSED, file)
     before = file.read_bytes()
