@@ -15,9 +15,13 @@ from mocap_video.skeletons import COCO17
 _DUPLICATE_DISTANCE = 0.1
 """Median distance of keypoints over the pose's size under which two poses are of one person."""
 
+_TRUNK_MARGIN = 0.05
+"""By so much of the pose's size a torso reaches beyond the shoulder and hip joints."""
+
 _PATCH = 12
 _COLOUR_BINS = 4
 _TORSO = [COCO17.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip")]
+_TRUNK = [COCO17.index(name) for name in ("left_shoulder", "right_shoulder", "left_hip", "right_hip")]
 _WEIGHTS = {"ground": 0.4, "keypoints": 0.4, "box": 0.2, "colour": 0.3}
 _GROUND_SCALE = 3.0
 _LOST_AFTER_S = 0.25
@@ -68,9 +72,25 @@ def distinct(poses: Poses) -> np.ndarray:
 
 
 def same_person(xy: np.ndarray, other: np.ndarray) -> bool:
-    """Return whether poses ``xy (17,2)`` and ``other (17,2)`` px lie on each other."""
+    """Return whether poses ``xy (17,2)`` and ``other (17,2)`` px lie on each other, sides exchanged or not."""
     size = 0.5 * (pose_size(xy) + pose_size(other))
-    return bool(np.median(np.linalg.norm(xy - other, axis=-1)) < _DUPLICATE_DISTANCE * size)
+    mirrored = xy[list(COCO17.flip)]
+    distance = min(np.median(np.linalg.norm(pose - other, axis=-1)) for pose in (xy, mirrored))
+    return bool(distance < _DUPLICATE_DISTANCE * size)
+
+
+def hides(xy: np.ndarray, other: np.ndarray) -> bool:
+    """Return whether the torso of one of the poses ``xy (17,2)`` and ``other (17,2)`` px has its middle on the other's.
+
+    Two people can stand so, but then only one is seen: no second person begins there.
+    """
+    return _covers(xy, other) or _covers(other, xy)
+
+
+def _covers(xy: np.ndarray, other: np.ndarray) -> bool:
+    trunk, middle = xy[_TRUNK], other[_TRUNK].mean(0)
+    margin = _TRUNK_MARGIN * float(pose_size(xy))
+    return bool((middle > trunk.min(0) - margin).all() and (middle < trunk.max(0) + margin).all())
 
 
 def torso_colour(rgb: np.ndarray, xy: np.ndarray) -> np.ndarray:
@@ -133,4 +153,6 @@ def assign(costs: np.ndarray) -> list[tuple[int, int]]:
 def observe(rgb: np.ndarray, poses: Poses, ground: GroundFix, may_begin: np.ndarray) -> Observations:
     """Return the observations of ``poses`` in ``rgb``."""
     colours = [torso_colour(rgb, xy) for xy in poses.xy]
-    return Observations(poses, ground, pose_box(poses.xy), np.array(colours).reshape(len(poses), -1), may_begin)
+    return Observations(
+        poses, ground, pose_box(poses.xy), np.array(colours).reshape(len(poses), _COLOUR_BINS**3), may_begin
+    )

@@ -24,6 +24,7 @@ _FIRST_VERIFICATIONS = 16
 _REFUSAL_S = 1.0
 _SAME_PLACE = 0.5
 _KNOWN_PLACE = 0.25
+_PROMISED_SIZE = (0.45, 1.6)
 
 
 def find_people(
@@ -103,7 +104,7 @@ class PeopleFinder:
             tried += 1
             pose = self._estimator.estimate(frame.rgb, box[None], region[None])
             ground = self._locator.locate(pose.xy, pose.score)
-            if passes_gate(pose, ground, self._config.gate)[0]:
+            if passes_gate(pose, ground, self._config.gate)[0] and _is_of(pose.xy[0], box, region):
                 found.append(pose)
                 known.append(pose_box(pose.xy[0]))
             else:
@@ -122,6 +123,14 @@ def _same_place(candidate: np.ndarray, known: np.ndarray, reach: float) -> bool:
     apart = np.linalg.norm((candidate[:2] + candidate[2:] - known[:2] - known[2:]) / 2)
     heights = candidate[3] - candidate[1], known[3] - known[1]
     return bool(apart < reach * min(heights) and max(heights) < 2 * min(heights))
+
+
+def _is_of(xy: np.ndarray, box: np.ndarray, region: np.ndarray) -> bool:
+    """Return whether the pose ``xy (17,2)`` px is what the candidate promised: about there, about so large."""
+    low, high = _PROMISED_SIZE
+    side = region[2] if np.isfinite(region).all() else (box[2:] - box[:2]).max()
+    apart = np.linalg.norm(COCO17.root_of(xy) - (box[:2] + box[2:]) / 2)
+    return bool(apart < 0.5 * side and low < pose_size(xy) / side < high)
 
 
 def passes_gate(poses: Poses, ground: GroundFix, config: GateConfig) -> np.ndarray:

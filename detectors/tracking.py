@@ -24,6 +24,9 @@ _SENIORITY = 0.1
 _COLOUR_RATE = 0.1
 _OVERLAPPED = 0.2
 _VISIBLE = 0.25
+_SEEN = 0.3
+"""Scraps that flare up now and then are no person: one is seen in at least this fraction of the frames between."""
+
 _RETRY = 0.1
 """A lost person is looked for at intervals of this fraction of the time since last seen."""
 
@@ -97,11 +100,6 @@ class Tracker:
         self._live: list[_Track] = []
         self._ended: list[_Track] = []
 
-    @property
-    def last_xy(self) -> list[np.ndarray]:
-        """The last pose ``(17,2)`` px of every live track."""
-        return [track.xy for track in self._live]
-
     def unsettled(self, time_s: float) -> bool:
         """Return whether somebody was lost or came within the last moments, so that a closer look pays."""
         lost = (track.unseen_s(time_s) > _UNCERTAIN_UNSEEN_S for track in self._live)
@@ -133,8 +131,11 @@ class Tracker:
         matched += self._match(recent, np.flatnonzero(uncertain), seen, time_s)
         for track, row in matched:
             self._extend(track, frame, time_s, seen, row)
+        taken = [row for _, row in matched]
         for row in free:
-            self._begin(frame, time_s, seen, int(row))
+            if not any(association.hides(seen.poses.xy[row], seen.poses.xy[other]) for other in taken):
+                self._begin(frame, time_s, seen, int(row))
+                taken.append(int(row))
         self._retire(time_s)
 
     def finish(self) -> list[TrackedPoses]:
@@ -143,7 +144,9 @@ class Tracker:
         tracks = [
             track
             for track in self._ended + self._live
-            if track.confirmed(config.confirm_s) and track.age_s() >= config.min_length_s
+            if track.confirmed(config.confirm_s)
+            and track.age_s() >= config.min_length_s
+            and len(track.frames) >= _SEEN * (track.frames[-1] - track.frames[0] + 1)
         ]
         return [track.result() for track in sorted(tracks, key=lambda track: (track.times[0], -len(track.times)))]
 
