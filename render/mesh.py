@@ -13,11 +13,11 @@ _PALETTE = np.array(
         [0.15, 0.53, 0.86],  # blue
         [0.94, 0.46, 0.13],  # orange
         [0.10, 0.68, 0.53],  # green
-        [0.86, 0.50, 0.77],  # pink
+        [0.80, 0.35, 0.66],  # pink
         [0.97, 0.82, 0.26],  # yellow
         [0.47, 0.83, 0.96],  # sky
         [0.72, 0.16, 0.16],  # red
-        [0.40, 0.30, 0.66],  # violet
+        [0.92, 0.92, 0.90],  # white
     ]
 )
 """Hues after Okabe and Ito (2008), told apart by lightness too, so they hold under colour-vision deficiency."""

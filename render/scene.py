@@ -82,7 +82,10 @@ class SceneRenderer:
                 self._lay(picture, shadow)
             self._stand(picture, bodies)
             x0, y0, x1, y1 = touched
-            frame[y0:y1, x0:x1] = _filmed(picture[y0:y1, x0:x1])
+            wide = (slice(max(y0 - 2, 0), y1 + 2), slice(max(x0 - 2, 0), x1 + 2))  # more than the optics spread
+            soft = _filmed(picture[wide])
+            top, left = y0 - wide[0].start, x0 - wide[1].start
+            frame[y0:y1, x0:x1] = soft[top : top + y1 - y0, left : left + x1 - x0]
         rng = np.random.default_rng([self._seed, round(time_s * 1000)])
         dx, dy = rng.integers(0, _GRAIN_PLAY, 2)
         height, width = frame.shape[:2]
@@ -95,6 +98,8 @@ class SceneRenderer:
             return
         x0, y0, x1, y1 = box
         rgba, depth = self._canvas.draw(bodies, (x0, y0), (x1 - x0, y1 - y0))
+        # At an edge the pixel may be covered in part and yet have no depth: it takes its neighbour's.
+        depth = np.where(depth > 0, depth, cv2.dilate(np.ascontiguousarray(depth), np.ones((3, 3), np.uint8)))
         drawn = rgba.astype(np.float32)
         drawn[depth > self._depth[y0:y1, x0:x1]] = 0.0
         patch = picture[y0:y1, x0:x1]
