@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import ground_pointmap, pitch_roll_height
-from mocap_video.lifter.representation import BOX_M, Whitening
+from mocap_video.lifter.representation import Whitening
 from mocap_video.lifter.views import VIEWS, Scene
 from mocap_video.skeletons import COCO17
 
@@ -46,7 +46,7 @@ class Conditions:
 def build_conditions(scene: Scene, white: Whitening) -> Conditions:
     """Return the network's conditions for ``scene``."""
     seen, rig = scene.seen, scene.rig
-    about_root = (rig.xy0 - white.xy[:, 0, :, None]) * (white.depth[:, 0] / BOX_M)[..., None, None]
+    about_root = (rig.xy0 - white.xy[:, 0, :, None]) * white.depth[:, 0, :, None, None]
     score = rig.score0[..., None]
     keypoints = torch.cat([about_root.clamp(-4, 4) * (score > 0), score], -1)
     return Conditions(
@@ -99,7 +99,7 @@ def _frame_features(scene: Scene, white: Whitening) -> Tensor:
                 torch.log(anchor.slant / 6.0),
                 torch.log(height / 2.5),
                 ray[..., 1],
-                (white.std[:, 0, :, 2] / white.depth[:, 0]).clamp(0, 2) * 4,
+                (white.root_std[:, 0, :, 2] / white.depth[:, 0]).clamp(0, 2) * 4,
             ],
             -1,
         )

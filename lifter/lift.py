@@ -125,7 +125,7 @@ def _lift_track(track: _Track, frame: CanonicalFrame, camera: Camera, lifter: Li
     count, copies = len(track.kept), config.samples
     piece = _cut(count, config.window)
     generator = torch.Generator().manual_seed(config.seed)
-    noise = torch.randn(copies, count, track.xy.shape[1] + 1, 3, generator=generator)
+    noise = torch.randn(copies, count, track.xy.shape[1] + 1, 4, generator=generator)
     total = torch.zeros(copies, count, track.xy.shape[1], 3)
     weight = torch.zeros(count)
     per_chunk = max(2, config.batch // copies)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mocap_video.lifter.conditions import CAMERA_FEATURES, FRAME_FEATURES, Conditions
+from mocap_video.lifter.diffusion import signal_level
 from mocap_video.lifter.views import VIEWS
 
 
@@ -105,6 +106,7 @@ class Denoiser(nn.Module):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.head = nn.Linear(width, (joints + 2) * 2)
+        nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 
     def encode_pointmaps(self, conditions: Conditions) -> Tensor:
@@ -143,7 +145,9 @@ class Denoiser(nn.Module):
         mask = mask.repeat_interleave(views.shape[1], 0)
         for block in self.blocks:
             tokens = block(tokens, ground, phase, mask)
-        return self.head(self.norm(tokens)).unflatten(-1, (-1, 2))
+        # of unit Gaussian motion the best guess is sqrt(level) x: the network adds to that what it knows better
+        level = signal_level(step).view(-1, 1, 1, 1, 1)
+        return level.sqrt() * x + (1 - level).sqrt() * self.head(self.norm(tokens)).unflatten(-1, (-1, 2))
 
     def _phases(self, time_s: Tensor, views: int) -> Tensor:
         """Rotary phases ``(B*V,1,T,D/2)``: periods from a fifth of a second to twenty seconds."""

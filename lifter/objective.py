@@ -34,8 +34,8 @@ def lifting_losses(
         conditions = build_conditions(scene, white)
         x0 = encode(sample.joints, scene, white, skeleton).clamp(-TARGET_LIMIT, TARGET_LIMIT)
         step = training_steps(len(x0), x0.device, generator)
-        solid = torch.randn((*sample.joints.shape[:2], len(skeleton) + 1, 3), generator=generator, device=x0.device)
-        noisy = add_noise(x0, noise_in_views(solid, scene), step)
+        solid = torch.randn((*sample.joints.shape[:2], len(skeleton) + 1, 4), generator=generator, device=x0.device)
+        noisy = add_noise(x0, noise_in_views(solid, scene, white), step)
         views = None
         if not multi_view:
             views = torch.randint(VIEWS, (len(x0), 1), generator=generator, device=x0.device)

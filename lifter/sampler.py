@@ -29,7 +29,7 @@ def sample(
 ) -> Tensor:
     """Draw one motion ``(B,T,J,3)`` m in the canonical frame for every window of ``scene``.
 
-    ``noise (B,T,J+1,3)`` is the solid noise to start from, drawn from ``generator`` if None. ``merge`` sees the
+    ``noise (B,T,J+1,4)`` is the solid noise to start from, drawn from ``generator`` if None. ``merge`` sees the
     triangulated joints ``(B,T,J,3)`` at every step and returns them with overlapping windows made one.
     """
     white = whitening(scene)
@@ -37,9 +37,9 @@ def sample(
     memory = model.encode_pointmaps(conditions)
     batch, frames = scene.seen.time_s.shape
     if noise is None:
-        shape = (batch, frames, len(skeleton) + 1, 3)
+        shape = (batch, frames, len(skeleton) + 1, 4)
         noise = torch.randn(shape, generator=generator, device=scene.seen.xy.device)
-    x = noise_in_views(noise, scene)
+    x = noise_in_views(noise, scene, white)
     joints = torch.empty(0)
     schedule = sampling_steps(steps)
     for step, following in zip(schedule, [*schedule[1:], None], strict=True):

@@ -31,6 +31,9 @@ _WIDE_SMOOTHING_S = 1.5
 _BONES = ((11, 13, 0.40), (12, 14, 0.40), (13, 15, 0.39), (14, 16, 0.39))
 """Bones and adult lengths (m) whose apparent size tells the distance."""
 _TORSO_M = 0.50
+_FLAT_LIMIT_M = 1.3
+_UPRIGHT_M = [0.66, 0.70, 0.70, 0.68, 0.68, 0.50, 0.50, 0.22, 0.22, 0.0, 0.0, 0.0, 0.0, -0.40, -0.40, -0.77, -0.77]
+"""Heights (m) of an upright person's COCO-17 joints over the hips."""
 _HIPS = list(COCO17.root)
 _ANKLES = [COCO17.index("left_ankle"), COCO17.index("right_ankle")]
 
@@ -76,8 +79,8 @@ class Anchor:
 
 @dataclass(frozen=True)
 class Rig:
-    """V0 turned to the subject and the virtual cameras: ``R (B,V,3,3)``, ``t (B,V,3)`` m from canonical; ``center (B,3)``
-    m the point they look at; ``rays (B,T,J,3)``: directions of V0's keypoints in canonical, depth 1 in the turned V0;
+    """V0 turned to the subject and the virtual cameras: ``R (B,V,3,3)``, ``t (B,V,3)`` m from canonical; ``center
+    (B,3)`` m the point they look at; ``rays (B,T,J,3)``: canonical directions of V0's keypoints, depth 1 in it;
     ``xy0 (B,T,J,2)``: the keypoints in the turned V0, normalised; ``score0 (B,T,J)``.
     """
 
@@ -181,6 +184,27 @@ def _size_distance(seen: Observation, directions: Tensor) -> Tensor:
     known = (seen.score[:, :, [5, 6, *_HIPS]] > 0).all(-1)
     estimates.append(torch.where(known, _TORSO_M / (shoulders - hips).norm(dim=-1).clamp_min(1e-4), torch.inf))
     return torch.stack(estimates, -1).amin(-1)
+
+
+def flat_joints(scene: Scene) -> Tensor:
+    """Joints ``(B,T,J,3)`` m in the canonical frame, each on its ray, on the upright plane through the anchor.
+
+    The plane faces V0. Joints that were not seen stand where an upright person's would. This is the mean that the
+    representation is taken about, so the network predicts what geometry leaves open.
+    """
+    origin = geometry.camera_center(scene.seen.R, scene.seen.t)[:, None]
+    to_anchor = scene.anchor.point - origin
+    facing = torch.nn.functional.normalize(to_anchor[..., [0, 2]], dim=-1)[:, :, None]
+    rays = torch.nn.functional.normalize(scene.rig.rays, dim=-1)
+    along = (rays[..., [0, 2]] * facing).sum(-1)
+    reach = (to_anchor[..., [0, 2]].norm(dim=-1)[..., None] / along.clamp_min(1e-3)).clamp(min=0.0)
+    slant = scene.anchor.slant[..., None]
+    reach = torch.maximum(torch.minimum(reach, slant + _FLAT_LIMIT_M), slant - _FLAT_LIMIT_M)
+    on_ray = origin[:, :, None] + rays * reach[..., None]
+    upright = torch.zeros_like(on_ray)
+    upright[..., 1] = torch.tensor(_UPRIGHT_M, device=rays.device, dtype=rays.dtype)
+    unseen = scene.anchor.point[:, :, None] + upright
+    return torch.where((scene.rig.score0 > 0)[..., None], on_ray, unseen)
 
 
 def look_at(center: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:

@@ -25,7 +25,7 @@ def train() -> None:
 @click.argument("motions", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="The prepared bank to write.")
 @click.option("--split", default="train", show_default=True, help="Split of the motion set's manifest.")
-@click.option("--tier", "tiers", multiple=True, default=("A", "B"), show_default=True, help="Licence tiers to take.")
+@click.option("--tier", "tiers", multiple=True, default=("A",), show_default=True, help="Licence tiers to take.")
 def prepare(motions: Path, output: Path, split: str, tiers: tuple[str, ...]) -> None:
     """Retarget a motion set to our body, standing on its soles, and write one file for training."""
     from mocap_video.pipeline import training

@@ -20,7 +20,7 @@ def training_names() -> tuple[str, ...]:
     return tuple(sorted(name[:-3] for name in names if name.endswith(".py") and not name.startswith("_")))
 
 
-def prepare(motions: Path, split: str, output: Path, *, tiers: tuple[str, ...] = ("A", "B")) -> int:
+def prepare(motions: Path, split: str, output: Path, *, tiers: tuple[str, ...] = ("A",)) -> int:
     """Retarget a split of the open motion set to our body and write the bank; return the number of clips."""
     from mocap_video.lifter.body import load_body
     from mocap_video.lifter.data.bank import write_bank

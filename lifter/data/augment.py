@@ -113,22 +113,24 @@ def _topple(rotations: Tensor, chosen: Tensor, generator: torch.Generator | None
 
 
 def _reshape(joints: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    """Stretch limbs, hips and shoulders beyond the body model's shapes; feet keep their height over the ground."""
-    factor = 1 + std * torch.randn(len(joints), 7, generator=generator, device=joints.device).clamp(-2, 2)
-    thigh, shank, upper, fore, hips, shoulders, head = factor[:, :, None, None].unbind(1)
+    """Stretch limbs, torso, hips and shoulders beyond the body model's shapes; feet keep their height."""
+    spread = std * torch.tensor([1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 1.5, 1.5], device=joints.device)
+    factor = 1 + spread * torch.randn(len(joints), 8, generator=generator, device=joints.device).clamp(-2, 2)
+    thigh, shank, upper, fore, hips, shoulders, head, torso = factor[:, :, None, None].unbind(1)
     part = joints.unbind(2)
     out = list(part)
     middle = 0.5 * (part[11] + part[12])
-    chest = 0.5 * (part[5] + part[6])
+    old_chest = 0.5 * (part[5] + part[6])
+    chest = middle + torso * (old_chest - middle)
     for side in (0, 1):
         out[11 + side] = middle + hips * (part[11 + side] - middle)
         out[13 + side] = out[11 + side] + thigh * (part[13 + side] - part[11 + side])
         out[15 + side] = out[13 + side] + shank * (part[15 + side] - part[13 + side])
-        out[5 + side] = chest + shoulders * (part[5 + side] - chest)
+        out[5 + side] = chest + shoulders * (part[5 + side] - old_chest)
         out[7 + side] = out[5 + side] + upper * (part[7 + side] - part[5 + side])
         out[9 + side] = out[7 + side] + fore * (part[9 + side] - part[7 + side])
     for joint in range(5):
-        out[joint] = chest + head * (part[joint] - chest)
+        out[joint] = chest + head * (part[joint] - old_chest)
     moved = torch.stack(out, 2)
     lift = part[15][..., 1].minimum(part[16][..., 1]) - out[15][..., 1].minimum(out[16][..., 1])
     up = torch.zeros_like(moved[:, :, 0])

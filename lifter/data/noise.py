@@ -19,12 +19,12 @@ _MISSING = torch.tensor([0.05] * 5 + [0.02, 0.02, 0.10, 0.10, 0.14, 0.14, 0.03, 
 class NoiseConfig:
     """How often windows are noisy, and how. Times in seconds, other numbers are probabilities."""
 
-    noisy: float = 0.65
+    noisy: float = 0.6
     correlation_s: float = 0.12
     burst_s: float = 0.25
     gross: float = 0.03
     swap: float = 0.002
-    no_face: float = 0.12
+    no_face: float = 0.2
     cut: float = 0.12
 
 

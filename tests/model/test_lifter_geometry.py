@@ -9,7 +9,7 @@ from mocap_video.calib import geometry
 from mocap_video.lifter.conditions import CAMERA_FEATURES, FRAME_FEATURES, build_conditions
 from mocap_video.lifter.guidance import observation_gain, triangulate_views
 from mocap_video.lifter.representation import decode, encode, noise_in_views, whitening
-from mocap_video.lifter.views import AIM_HEIGHT_M, VIEWS, Observation, build_scene
+from mocap_video.lifter.views import AIM_HEIGHT_M, VIEWS, Observation, build_scene, flat_joints
 from mocap_video.skeletons import COCO17
 
 SAMPLE = walking_samples()
@@ -106,10 +106,18 @@ def test_an_unsure_observation_yields_to_the_prediction() -> None:
 
 
 def test_noise_is_one_solid_noise_seen_by_all_views() -> None:
-    solid = torch.randn(len(SAMPLE.joints), SAMPLE.joints.shape[1], 18, 3)
-    x = noise_in_views(solid, SCENE)
+    solid = torch.randn(len(SAMPLE.joints), SAMPLE.joints.shape[1], 18, 4)
+    x = noise_in_views(solid, SCENE, WHITE)
     assert abs(float(x.std()) - 1) < 0.05  # unit noise
-    assert torch.allclose(x[:, 1, ..., :17, 0], -x[:, 3, ..., :17, 0], atol=0.2)  # seen from both sides
+    assert torch.allclose(x[:, 1, ..., :17, 0], -x[:, 3, ..., :17, 0], atol=1e-3)  # seen from both sides
+
+
+def test_zero_is_the_flat_pose_on_the_anchors_plane() -> None:
+    x = torch.zeros(len(SAMPLE.joints), VIEWS, SAMPLE.joints.shape[1], 19, 2)
+    joints = triangulate_views(x, SCENE, WHITE)
+    assert (joints - flat_joints(SCENE)).norm(dim=-1).max() < 0.35  # m: boxes at one depth are not quite rays
+    depth = ((joints - SCENE.anchor.point[:, :, None]) * SCENE.rig.R[:, None, None, 0, 2]).sum(-1)
+    assert depth.abs().median() < 0.2  # m from the upright plane, tilted by the view's pitch
 
 
 def test_conditions_are_finite_bounded_and_hide_missing_keypoints() -> None:

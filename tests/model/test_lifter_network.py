@@ -91,7 +91,7 @@ def test_padding_does_not_change_what_is_lifted() -> None:
     score = padded.seen.score * valid[..., None]
     spoiled = replace(padded.seen, valid=valid, score=score)
     other = replace(spoiled, xy=torch.where(valid[..., None, None], spoiled.xy, spoiled.xy + 5.0))
-    noise = torch.randn(2, 16, 18, 3)
+    noise = torch.randn(2, 16, 18, 4)
     a = sample(model, build_scene(spoiled), COCO17, steps=2, noise=noise)
     b = sample(model, build_scene(other), COCO17, steps=2, noise=noise)
     assert (a - b)[:, :12].abs().max() < 1e-4  # m
