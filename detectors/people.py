@@ -18,7 +18,7 @@ from mocap_video.types import Calibration, Frame, PersonTrack
 
 _LIMBS = slice(COCO17.index("left_shoulder"), len(COCO17))
 _VERIFICATIONS = 2
-"""Candidates verified in a frame; each costs up to two runs of the estimator. The first frame verifies more."""
+"""Candidates verified in a frame, each at the cost of two estimates or so. The first frame verifies more."""
 
 _FIRST_VERIFICATIONS = 16
 _REFUSAL_S = 1.0
@@ -103,6 +103,9 @@ class PeopleFinder:
                 continue
             tried += 1
             pose = self._estimator.estimate(frame.rgb, box[None], region[None])
+            if pose.presence[0] >= self._config.gate.presence:
+                # A candidate's place is rough, and a person in a rough crop may come out back to front.
+                pose = self._estimator.estimate(frame.rgb, pose_box(pose.xy), pose.region)
             ground = self._locator.locate(pose.xy, pose.score)
             if passes_gate(pose, ground, self._config.gate)[0] and _is_of(pose.xy[0], box, region):
                 found.append(pose)

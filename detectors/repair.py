@@ -16,9 +16,15 @@ _LIMB_GROUPS = (
 )
 """What a network exchanges together: the whole body, the legs, the arms. Only left joints named."""
 
-_SWAP_COST = 4.0
-_JITTER = 0.04
+_SWAPPED_COST = 2.0
+"""Of every frame whose sides are taken to be exchanged."""
+
+_SWITCH_COST = 2.0
 _MAX_STEP = 6.0
+_JITTER = 0.03
+_LIMB_SPEED = 1.2
+"""How limbs move in ordinary motion, in body sizes a second: legs that pass each other are no exchange."""
+
 _SPEED_LIMIT = 8.0
 """Fastest that a joint moves, in body sizes a second (about 14 m/s)."""
 
@@ -46,13 +52,14 @@ def find_swaps(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, names: tup
     states = np.stack([xy, swap_sides(xy, names)])[:, :, joints]
     weights = np.stack([score[..., None], swap_sides(score[..., None], names)])[:, :, joints, 0]
     scale = np.maximum(np.median(pose_size(xy)), 1.0)
-    allowed = scale * (_JITTER + 0.5 * np.diff(time_s))
-    total, choices = np.array([0.0, _SWAP_COST]), []
+    allowed = scale * (_JITTER + _LIMB_SPEED * np.diff(time_s))
+    swapped, switch = np.array([0.0, _SWAPPED_COST]), _SWITCH_COST * (1 - np.eye(2))
+    total, choices = swapped, []
     for t in range(1, len(xy)):
         distance = np.linalg.norm(states[:, None, t] - states[None, :, t - 1], axis=-1) / allowed[t - 1]
         weight = np.sqrt(weights[:, None, t] * weights[None, :, t - 1])
         step = (weight * np.minimum(0.5 * distance**2, _MAX_STEP)).sum(-1) * (4 / len(joints))
-        ways = total[None] + step + np.array([0.0, _SWAP_COST])[:, None]
+        ways = total[None] + step + switch + swapped[:, None]
         choices.append(ways.argmin(1))
         total = ways.min(1)
     path = [int(total.argmin())]

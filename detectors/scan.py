@@ -82,7 +82,7 @@ class MotionScan:
 
     def propose(self, rgb: np.ndarray, time_s: float) -> Detections:
         """Return boxes about moving things at ``time_s``; none while the background is still being learned."""
-        if time_s - self._last_s < _MOTION_PERIOD_S:
+        if time_s - self._last_s < 0.99 * _MOTION_PERIOD_S:
             return merge([])
         self._last_s = time_s
         self._start_s = time_s if self._start_s is None else self._start_s
