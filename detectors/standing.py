@@ -129,10 +129,7 @@ class GroundLocator:
 
     def project(self, position: np.ndarray, height: float) -> np.ndarray:
         """Return the pixels ``(N,2)`` of points ``height`` m above ``position (N,2)`` m; NaN behind the camera."""
-        points = np.stack([position[:, 0], np.full(len(position), height), position[:, 1]], -1)
-        normalized, depth = geometry.project_normalized(torch.as_tensor(points), self._R, self._t)
-        pixels = geometry.pixels_from_normalized(normalized, self._camera).numpy()
-        return np.where((depth.numpy() > geometry.NEAR_M)[:, None], pixels, np.nan)
+        return self._pixels(np.stack([position[:, 0], np.full(len(position), height), position[:, 1]], -1))
 
     def ground_under(self, pixels: np.ndarray) -> np.ndarray:
         """Return the ground positions ``(N,2)`` m seen at ``pixels (N,2)``; NaN at and above the horizon."""
@@ -140,12 +137,18 @@ class GroundLocator:
 
     def carry(self, start: np.ndarray, end: np.ndarray) -> tuple[np.ndarray, float]:
         """Return how a body's image moves, ``(2)`` px, and by what factor it grows, from ``start (2)`` m to ``end``."""
-        ends = np.stack([start, end])
-        feet, hips = self.project(ends, 0.0), self.project(ends, _HIP_M)
+        points = np.array([[x, height, z] for x, z in (start, end) for height in (0.0, _HIP_M)])
+        feet, hips = self._pixels(points).reshape(2, 2, 2).swapaxes(0, 1)
         lengths = np.linalg.norm(hips - feet, axis=-1)
         if not np.isfinite(lengths).all() or lengths[0] < 1:
             return np.zeros(2), 1.0
         return hips[1] - hips[0], float(np.clip(lengths[1] / lengths[0], 0.5, 2.0))
+
+    def _pixels(self, points: np.ndarray) -> np.ndarray:
+        """Return the pixels ``(N,2)`` of canonical ``points (N,3)`` m; NaN behind the camera."""
+        normalized, depth = geometry.project_normalized(torch.as_tensor(points), self._R, self._t)
+        pixels = geometry.pixels_from_normalized(normalized, self._camera).numpy()
+        return np.where((depth.numpy() > geometry.NEAR_M)[:, None], pixels, np.nan)
 
     def _directions(self, normalized: np.ndarray) -> np.ndarray:
         return geometry.ray_directions(torch.as_tensor(normalized), self._R).numpy()

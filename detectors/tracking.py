@@ -46,6 +46,15 @@ class TrackedPoses:
     presence: np.ndarray
 
 
+@dataclass(frozen=True)
+class _Outlook:
+    """What a track expects at ``time_s`` s, and the ``region (4)`` to look in."""
+
+    time_s: float
+    expected: Expectation
+    region: np.ndarray
+
+
 class _Track:
     """One person while the clip runs."""
 
@@ -57,6 +66,7 @@ class _Track:
         self.region = no_regions(1)[0]
         self.colour = np.zeros(0)
         self.tried_s = -np.inf
+        self.outlook: _Outlook | None = None
 
     @property
     def xy(self) -> np.ndarray:
@@ -110,12 +120,13 @@ class Tracker:
         boxes, regions = [np.zeros((0, 4))], [no_regions(0)]
         for track in self._live:
             unseen = track.unseen_s(time_s)
-            expected = self._expect(track, time_s)
+            outlook = self._expect(track, time_s)
+            expected = outlook.expected
             if time_s - track.tried_s < _RETRY * unseen - 1e-9 or self._visible(expected.box) < _VISIBLE:
                 continue
             track.tried_s = time_s
             boxes.append(expected.box[None])
-            regions.append(self._carried_region(track, time_s)[None])
+            regions.append(outlook.region[None])
         return Wishes(np.concatenate(boxes), np.concatenate(regions))
 
     def step(self, frame: int, time_s: float, seen: Observations) -> None:
@@ -155,7 +166,7 @@ class Tracker:
     ) -> list[tuple[_Track, int]]:
         costs = np.full((len(tracks), len(rows)), np.inf)
         for i, track in enumerate(tracks):
-            expected = self._expect(track, time_s)
+            expected = self._expect(track, time_s).expected
             # Of two tracks that fit, the one known for longer: a doubled person must not flip between numbers.
             seniority = _SENIORITY * min(track.age_s(), 1.0)
             for j, row in enumerate(rows):
@@ -185,6 +196,7 @@ class Tracker:
         track.poses.append((poses.xy[row], poses.score[row], seen.box[row], float(poses.presence[row])))
         track.region = poses.region[row]
         track.tried_s = time_s
+        track.outlook = None
 
     def _retire(self, time_s: float) -> None:
         config = self._config
@@ -198,21 +210,20 @@ class Tracker:
                 self._ended.append(track)
         self._live = live
 
-    def _carry(self, track: _Track, time_s: float) -> tuple[np.ndarray, float]:
-        """Return how the track's image has moved, ``(2)`` px, and grown since it was last seen."""
-        mean, _ = track.ground.predicted(time_s)
-        return self._locator.carry(track.ground.position, mean[:2])
-
-    def _expect(self, track: _Track, time_s: float) -> Expectation:
-        shift, growth = self._carry(track, time_s)
-        hips = COCO17.root_of(track.xy)
-        xy = hips + shift + growth * (track.xy - hips)
-        return Expectation(xy, pose_box(xy), float(pose_size(xy)), track.colour, track.unseen_s(time_s))
-
-    def _carried_region(self, track: _Track, time_s: float) -> np.ndarray:
-        shift, growth = self._carry(track, time_s)
-        cx, cy, side, angle = track.region
-        return np.array([cx + shift[0], cy + shift[1], side * growth, angle])
+    def _expect(self, track: _Track, time_s: float) -> _Outlook:
+        """Return what ``track`` should look like at ``time_s``: its last sight, moved as its filter predicts."""
+        if track.outlook is None or track.outlook.time_s != time_s:
+            mean, _ = track.ground.predicted(time_s)
+            shift, growth = self._locator.carry(track.ground.position, mean[:2])
+            hips = COCO17.root_of(track.xy)
+            xy = hips + shift + growth * (track.xy - hips)
+            cx, cy, side, angle = track.region
+            track.outlook = _Outlook(
+                time_s=time_s,
+                expected=Expectation(xy, pose_box(xy), float(pose_size(xy)), track.colour, track.unseen_s(time_s)),
+                region=np.array([cx + shift[0], cy + shift[1], side * growth, angle]),
+            )
+        return track.outlook
 
     def _visible(self, box: np.ndarray) -> float:
         """Return the fraction of ``box (4)`` px that is inside the image."""
