@@ -13,6 +13,7 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -162,7 +163,7 @@ def load_body(source: str | Path = "neutral") -> BodyModel:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
         return _body_from_arrays(path, arrays)
-    except (KeyError, ValueError, OSError) as error:
+    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
         raise ArtifactError(
             f"{path}: not a body file ({error}); expected an npz in the layout of docs/body.md"
         ) from error

@@ -46,8 +46,8 @@ _LEFT = {
     22: ("hand", "finger3-1", ("finger*",)),
 }
 _FOOT, _FIRST_TOES = 10, ("toe1-1", "toe2-1", "toe3-1", "toe4-1")
-_NEAR_VERTICES = 300
-_RIDGE = 1e-3
+_NEAR_VERTICES = 800
+_RIDGE = 1e-7
 
 
 @dataclass(frozen=True)
@@ -214,31 +214,36 @@ def shape_basis(vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def joint_regressor(
     template: np.ndarray, shapedirs: np.ndarray, vertices: np.ndarray, joints: np.ndarray
 ) -> np.ndarray:
-    """Return ``(24,N)`` rows that sum to 1, mirror-symmetric, fitted to ``joints (P,24,3)`` over the people.
+    """Return ``(24,N)`` rows that sum to 1, mirror-symmetric: people have ``vertices (P,N,3)``, ``joints (P,24,3)``.
 
-    Each joint reads the vertices nearest to it; among all weights that serve equally well, the most even ones.
-    The fit sees the vertices as the ten betas give them, because that is what the body will be asked for.
+    The body is only ever asked for shapes of its ten betas, on which its joints can depend but affinely. So the best
+    affine dependence is found first; then, of all weights on nearby vertices that give it, the most even ones.
     """
-    from scipy.spatial import cKDTree
+    from scipy import spatial
 
-    flat = shapedirs.reshape(-1, BETAS)
-    betas = np.linalg.lstsq(flat, (vertices - template).reshape(len(vertices), -1).T, rcond=None)[0].T
-    tree = cKDTree(template)
-    mirror = tree.query(template * [-1, 1, 1])[1]
+    flat = (vertices - template).reshape(len(vertices), -1)
+    betas = np.linalg.lstsq(shapedirs.reshape(-1, BETAS), flat.T, rcond=None)[0].T
+    affine = np.column_stack([np.ones(len(betas)), betas])
+    wanted = np.linalg.lstsq(affine, joints.reshape(len(joints), -1), rcond=None)[0].reshape(-1, 24, 3)
+    tree = spatial.KDTree(template)
+    mirror = np.asarray(tree.query(template * [-1, 1, 1])[1])
     rows = np.zeros((24, len(template)))
     for joint in range(24):
-        near = np.unique(tree.query(joints[:, joint].mean(0), k=_NEAR_VERTICES)[1])
+        near = np.unique(np.asarray(tree.query(wanted[0, joint], k=_NEAR_VERTICES)[1]))
         if joint in _CENTRAL:
             near = np.unique(np.concatenate([near, mirror[near]]))
-        seen = template[near] + np.einsum("ncb,pb->pnc", shapedirs[near], betas)
+        given = np.concatenate([template[near].T[None], shapedirs[near].transpose(2, 1, 0)]).reshape(-1, len(near))
+        system = np.concatenate([given, np.ones((1, len(near)))])
         even = np.full(len(near), 1 / len(near))
-        rest = (joints[:, joint] - np.einsum("n,pnc->pc", even, seen)).reshape(-1)
-        system = np.concatenate([seen.transpose(0, 2, 1).reshape(-1, len(near)), np.full((1, len(near)), 1e3)])
-        normal = system.T @ system + _RIDGE * np.eye(len(near))
-        rows[joint, near] = even + np.linalg.solve(normal, system.T @ np.append(rest, 0.0))
+        lacking = np.append(wanted[:, joint], 1.0) - system @ even
+        rows[joint, near] = even + system.T @ np.linalg.solve(system @ system.T + _RIDGE * np.eye(len(system)), lacking)
     swap = [joint + (1 if joint in _LEFT else -1 if joint - 1 in _LEFT else 0) for joint in range(24)]
     rows = (rows + rows[swap][:, mirror]) / 2
-    return rows / rows.sum(1, keepdims=True)
+    rows /= rows.sum(1, keepdims=True)
+    shaped = template + np.einsum("ncb,pb->pnc", shapedirs, betas)
+    error = np.linalg.norm(np.einsum("jn,pnc->pjc", rows, shaped) - joints, axis=-1) * 1e3
+    print(f"  joints: error mean {error.mean():.2f} mm; worst person per joint {error.max(0).round(1).tolist()} mm")
+    return rows
 
 
 def keypoint_rows(model: Any) -> tuple[np.ndarray, list[str]]:
@@ -246,7 +251,8 @@ def keypoint_rows(model: Any) -> tuple[np.ndarray, list[str]]:
     import anny  # type: ignore[import-not-found]
 
     keypoints = anny.KeypointsRegressor.coco(model)
-    return keypoints.regression_weights.numpy().astype(np.float64), list(keypoints.labels)
+    rows = keypoints.regression_weights.numpy().astype(np.float64)
+    return rows / rows.sum(1, keepdims=True), list(keypoints.labels)
 
 
 def named_vertices(rig: Rig, template: np.ndarray, wrists: np.ndarray, points: dict[str, np.ndarray]) -> dict[str, int]:
@@ -292,9 +298,6 @@ def build(model: Any, rig: Rig, gender: str) -> dict[str, np.ndarray]:
     vertices, joints = vertices - pelvis, joints - pelvis
     template, shapedirs = shape_basis(vertices)
     regressor = joint_regressor(template, shapedirs, vertices, joints)
-    error = np.linalg.norm(np.einsum("jn,pnc->pjc", regressor, vertices) - joints, axis=-1) * 1e3
-    worst = ", ".join(f"{n} {e:.1f}" for n, e in zip(joints_of.names, error.max(0), strict=True) if e > 5)
-    print(f"  joints: mean {error.mean():.2f} mm; worst over people, where above 5 mm: {worst or 'none'}")
     skin = np.zeros((len(template), 24))
     np.add.at(skin.T, joints_of.joint_of_bone, rig.weights.T)
     skin[skin < 1e-4] = 0

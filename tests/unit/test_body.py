@@ -47,7 +47,7 @@ def test_keypoints_are_the_regressed_vertices(body: BodyModel) -> None:
     betas, rotvec, transl = _random_pose(3)
     rotations = matrix_from_rotvec(rotvec)
     posed, vertices = body.pose(betas, rotations, transl), body.vertices(betas, rotations, transl)
-    coco = torch.as_tensor(arrays["coco_regressor"][:17]) @ vertices
+    coco = arrays["coco_regressor"][:17].astype(np.float64) @ vertices.double().numpy()  # an ear sums 4,105 vertices
     np.testing.assert_allclose(posed.coco, coco, atol=1e-5)  # m
     np.testing.assert_allclose(posed.soles, vertices[:, arrays["sole_vertex_ids"]], atol=1e-5)  # m
 
@@ -67,7 +67,7 @@ def test_file_is_consistent(body: BodyModel) -> None:
     assert tuple(arrays["coco_names"][:17]) == COCO17.names
     assert tuple(n.replace("l_", "left_").replace("r_", "right_") for n in arrays["joint_names"]) == SMPL24.names
     for rows in ("weights", "J_regressor", "coco_regressor"):
-        np.testing.assert_allclose(arrays[rows].sum(1), 1.0, atol=1e-4)
+        np.testing.assert_allclose(arrays[rows].sum(1), 1.0, atol=1e-5)
     assert arrays["f"].max() < len(arrays["v_template"])
     assert len(arrays["vertex_ids"]) == 21
     assert body.digest == hashlib.sha256(_file(body.gender).read_bytes()).hexdigest()
@@ -79,7 +79,7 @@ def test_size_and_soles_of_the_t_pose(body: BodyModel) -> None:
     assert {"neutral": 1.60, "male": 1.68, "female": 1.55}[body.gender] < float(high[1] - low[1]) < 1.82  # m
     assert float(high[0] - low[0]) > 1.5, "arms are spread along x"
     posed = body.pose(torch.zeros(10), torch.eye(3).expand(24, 3, 3), torch.zeros(3))
-    assert np.ptp(posed.soles[:, 1]) < 0.002  # m
+    assert np.ptp(posed.soles[:, 1].numpy()) < 0.002  # m
     assert float(posed.soles[:, 1].min() - low[1]) < 0.002  # m
     assert posed.joints[SMPL24.index("left_hip"), 0] > 0.05, "+X is the body's left"
     assert posed.coco[COCO17.index("nose"), 2] > 0.1, "+Z is ahead"
@@ -152,7 +152,7 @@ def test_missing_file_is_named() -> None:
         load_body(Path("no_such.npz"))
 
 
-@pytest.mark.parametrize("content", [b"", b"not a zip", "no arrays", "other tree"])
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\x03\x04 cut short", "no arrays", "other tree"])
 def test_other_files_are_refused(tmp_path: Path, content: bytes | str) -> None:
     path = tmp_path / "body.npz"
     if isinstance(content, bytes):
