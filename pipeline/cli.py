@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -87,6 +88,8 @@ def main() -> None:
     Exit codes: 0 fine, 1 a fault of ours, 2 bad option or config, 3 the input cannot be used, 4 something is not
     installed or cannot be written, 130 stopped by Ctrl-C.
     """
+    # Threads that spin while they wait for each other cost fifty times the work on a machine that does something else.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr)
 
 

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mocap_video.artifacts import atomic_write
+from mocap_video.artifacts import Store, atomic_write
 from mocap_video.calib.files import write_calibration
 from mocap_video.errors import NoPersonError
 from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.metrics import MotionErrors, match_times, motion_errors
 from mocap_video.pipeline.demo_motion import BodyMotion, walk_squat_wave
 from mocap_video.pipeline.lifting import Settings
-from mocap_video.pipeline.progress import Progress
+from mocap_video.pipeline.progress import Advance, Progress
 from mocap_video.pipeline.render_videos import VIDEO_NAMES
 from mocap_video.pipeline.run import Clip, run_clip
+from mocap_video.pipeline.stages import CACHE, FILM, StageRunner
 from mocap_video.pipeline.video import VideoWriter
 from mocap_video.render.mesh import PosedMesh
 from mocap_video.render.scene import SceneRenderer
@@ -75,7 +76,13 @@ def run_demo(folder: Path, settings: Settings, progress: Progress) -> DemoOutcom
     calibration, body = demo_calibration(), load_body("neutral")
     motion = walk_squat_wave(body, BETAS, seconds=SECONDS, rate=RATE)
     write_calibration(calibration, calib)
-    render_clip(clip, motion, body, calibration, progress)
+    StageRunner(Store(folder / CACHE), progress).files(
+        FILM,
+        (motion, calibration, body.digest),
+        [clip],
+        lambda advance: render_clip(clip, motion, body, calibration, advance),
+        total=len(motion.time_s),
+    )
     truth = truth_of(motion, body)
     with atomic_write(folder / "truth.npz") as partial, partial.open("wb") as stream:
         np.savez(stream, allow_pickle=False, time_s=truth.time_s, joints_world=truth.joints_world)
@@ -97,14 +104,13 @@ def demo_calibration(size: tuple[int, int] = (1280, 720)) -> Calibration:
     return Calibration(camera, GroundPlane(np.array([0.0, 0.0, 1.0]), 0.0), name="demo", source="rendered")
 
 
-def render_clip(path: Path, motion: BodyMotion, body: BodyModel, calibration: Calibration, progress: Progress) -> None:
+def render_clip(path: Path, motion: BodyMotion, body: BodyModel, calibration: Calibration, advance: Advance) -> None:
     """Write the video of ``body`` in clothes going through ``motion`` as the camera of ``calibration`` sees it."""
     betas, rotations, transl = _tensors(motion)
     rest = body.pose(betas, torch.eye(3).expand(24, 3, 3), torch.zeros(3))
     template = (body.v_template + body.shapedirs @ betas).numpy()
     colours = clothed_colours(template, body.weights.numpy(), rest.joints.numpy(), rest.coco.numpy())
     with (
-        progress.stage("film", len(motion.time_s)) as advance,
         SceneRenderer(calibration.camera, calibration.ground) as scene,
         VideoWriter(path, calibration.camera.size) as writer,
     ):

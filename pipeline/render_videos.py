@@ -22,6 +22,9 @@ from mocap_video.render.review import side_by_side
 from mocap_video.render.topview import GroundPath, TopView
 from mocap_video.types import BodyFit, Calibration, Frame, Person
 
+FULL_TRUST = 0.3
+"""From this trust on a body is drawn in its full colour; below, the less the greyer."""
+
 VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
 
 
@@ -71,7 +74,7 @@ def write_videos(
             present = [actor for actor in actors if frame.index in actor.row_of]
             meshes = [_mesh(actor, frame.index, body) for actor in present]
             labels = [actor.label for actor in present]
-            trust = [float(actor.trust[actor.row_of[frame.index]]) for actor in present]
+            trust = [min(1.0, actor.trust[actor.row_of[frame.index]] / FULL_TRUST) for actor in present]
             over = overlay.draw(frame.rgb, meshes, labels=labels, trust=trust)
             above = topview.draw(frame.time_s, meshes)
             review = side_by_side(over, above, config.review_height_px, caption=calibration.name)

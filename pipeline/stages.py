@@ -35,6 +35,7 @@ class Stage:
     version: int
 
 
+FILM = Stage("film", 1)
 PEOPLE = Stage("people", 1)
 LIFT = Stage("lift", 1)
 FIT = Stage("fit", 1)

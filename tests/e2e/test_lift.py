@@ -1,0 +1,106 @@
+"""``lift`` from a keypoint file to results: the same people as ``run``, videos aside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from mocap_video.calib import geometry
+from mocap_video.calib.files import read_calibration
+from mocap_video.lifter.metrics import match_times, motion_errors
+from mocap_video.pipeline.cli import main
+from mocap_video.pipeline.results import PersonRecord, read_person
+from mocap_video.skeletons import COCO17
+from mocap_video.types import Calibration
+from synth.runs import Run, Site
+
+
+def exact_keypoints(site: Site, calibration: Calibration) -> np.ndarray:
+    """Return ``(T,17,3)``: the truth as the camera sees it, in pixels, with score 1."""
+    xy, valid = geometry.project(torch.as_tensor(site.truth.joints_world), calibration.camera)
+    assert valid.all()
+    return np.concatenate([xy.numpy(), np.ones((*xy.shape[:2], 1))], -1)
+
+
+def lift(path: Path, calib: Path, output: Path, *options: str) -> Result:
+    return CliRunner().invoke(main, ["lift", str(path), "--calib", str(calib), "-o", str(output), *options])
+
+
+@pytest.fixture(scope="module")
+def lifted(site: Site, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Lift exact keypoints, the first five frames and every wrist of ten frames missing; return file and results."""
+    folder = tmp_path_factory.mktemp("lift")
+    points = exact_keypoints(site, read_calibration(site.calib))
+    points[:5] = [np.nan, np.nan, 0]
+    points[20:30, 9:11] = [np.nan, np.nan, 0]
+    path, output = folder / "one <person>.npz", folder / "out"
+    np.savez(path, keypoints2d=points, time_s=site.truth.time_s, skeleton="coco17")
+    result = lift(path, site.calib, output, "--export", "csv")
+    assert result.exit_code == 0, result.output
+    return path, output
+
+
+def record_of(output: Path) -> PersonRecord:
+    return read_person(output / "people" / "001.npz")
+
+
+def test_exact_keypoints_come_near_the_truth(site: Site, lifted: tuple[Path, Path]) -> None:
+    record = record_of(lifted[1])
+    mine, theirs = match_times(record.time_s, site.truth.time_s, 0.001)
+    assert len(mine) == len(site.truth.time_s) - 5
+    errors = motion_errors(record.joints_world[mine], site.truth.joints_world[theirs], COCO17)
+    assert errors.root_mm < 150
+    assert errors.abs_mpjpe_mm < 200
+    assert errors.pa_mpjpe_mm < 100
+
+
+def test_the_results_are_those_of_run_without_videos(lifted: tuple[Path, Path]) -> None:
+    path, output = lifted
+    record = record_of(output)
+    np.testing.assert_array_equal(record.frame[:2], [5, 6])
+    assert np.isnan(record.keypoints2d[15:25, 9:11, :2]).all()
+    assert (record.keypoints2d[15:25, 9:11, 2] == 0).all()
+    assert record.mocap_framerate == pytest.approx(25.0)
+    report = json.loads((output / "report.json").read_text())
+    assert [stage["name"] for stage in report["stages"]] == ["lift", "fit"]
+    assert report["clip"]["path"] == str(path)
+    assert (output / "export" / "001.csv").is_file()
+    assert not list(output.glob("*.mp4"))
+
+
+def test_a_second_lift_reuses_both_stages_and_prints_its_report(site: Site, lifted: tuple[Path, Path]) -> None:
+    path, output = lifted
+    result = lift(path, site.calib, output, "--json")
+    assert result.exit_code == 0
+    assert [stage["reused"] for stage in json.loads(result.stdout)["stages"]] == [True, True]
+
+
+def test_keypoints_of_run_lift_to_what_run_gave(first_run: Run, tmp_path: Path) -> None:
+    record = record_of(first_run.output)
+    path = tmp_path / "person.npz"
+    np.savez(path, keypoints2d=record.keypoints2d, time_s=record.time_s)
+    assert lift(path, first_run.site.calib, tmp_path / "out").exit_code == 0
+    np.testing.assert_allclose(record_of(tmp_path / "out").joints_world, record.joints_world, atol=1e-4)  # metres
+
+
+def test_smpl24_exits_4_and_says_what_is_missing(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "person.npz"
+    np.savez(path, keypoints2d=np.full((4, 24, 3), [50.0, 60.0, 1.0]), time_s=np.arange(4.0))
+    result = lift(path, site.calib, tmp_path / "out", "--skeleton", "smpl24")
+    assert result.exit_code == 4
+    assert "no weights that lift it are shipped yet" in result.stderr
+    assert not (tmp_path / "out" / "report.json").exists()
+
+
+def test_a_faulty_file_exits_3_with_one_line(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "person.npz"
+    np.savez(path, keypoints2d=np.ones((4, 17, 3)), time_s=np.zeros(4))
+    result = lift(path, site.calib, tmp_path / "out")
+    assert result.exit_code == 3
+    assert result.stderr.startswith("error: ")
+    assert str(path) in result.stderr
