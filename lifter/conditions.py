@@ -16,6 +16,7 @@ from mocap_video.skeletons import COCO17
 POINTMAP_CELLS = 8
 FRAME_FEATURES = 25
 CAMERA_FEATURES = 6
+_KEYPOINT_STD_M = 0.35
 _POINTMAP_HALF_WIDTH_M = 2.5
 _POINTMAP_RANGE_M = 120.0
 _ANKLES = [COCO17.index("left_ankle"), COCO17.index("right_ankle")]
@@ -26,7 +27,7 @@ _ANKLE_HEIGHT_M = 0.09
 class Conditions:
     """Inputs of the network that do not change over the diffusion steps.
 
-    ``keypoints (B,T,J,3)``: V0's keypoints about the root in box units, and score (all 0 where missing);
+    ``keypoints (B,T,J,3)``: V0's keypoints about the root in m / 0.35, and score (all 0 where missing);
     ``frames (B,T,25)``: geometry per frame; ``cameras (B,V,6)``; ``pointmaps (B,V,H',W',4)``: ground points about the
     subject in m / 3 and a validity flag; ``time_s (B,T)`` from the window's start; ``valid (B,T)`` bool.
     """
@@ -48,7 +49,7 @@ def build_conditions(scene: Scene, white: Whitening) -> Conditions:
     seen, rig = scene.seen, scene.rig
     about_root = (rig.xy0 - white.xy[:, 0, :, None]) * white.depth[:, 0, :, None, None]
     score = rig.score0[..., None]
-    keypoints = torch.cat([about_root.clamp(-4, 4) * (score > 0), score], -1)
+    keypoints = torch.cat([(about_root / _KEYPOINT_STD_M).clamp(-8, 8) * (score > 0), score], -1)
     return Conditions(
         keypoints=keypoints,
         frames=_frame_features(scene, white),

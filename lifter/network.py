@@ -134,7 +134,9 @@ class Denoiser(nn.Module):
         width = self.config.width
         if views is None:
             views = torch.arange(VIEWS, device=x.device).expand(len(x), -1)
-        tokens = self.embed_motion(x.flatten(-2)) + self.view[views][:, :, None]
+        # what is all noise is not worth listening to: at the noisiest step the conditions speak alone
+        signal = signal_level(step).sqrt().view(-1, 1, 1, 1)
+        tokens = self.embed_motion(x.flatten(-2) * signal) + self.view[views][:, :, None]
         camera = self.embed_camera(conditions.cameras).gather(1, views[..., None].expand(-1, -1, width))
         tokens = tokens + camera[:, :, None] + self.embed_step(_step_phases(step, width))[:, None, None]
         if observed:
@@ -145,9 +147,7 @@ class Denoiser(nn.Module):
         mask = mask.repeat_interleave(views.shape[1], 0)
         for block in self.blocks:
             tokens = block(tokens, ground, phase, mask)
-        # of unit Gaussian motion the best guess is sqrt(level) x: the network adds to that what it knows better
-        level = signal_level(step).view(-1, 1, 1, 1, 1)
-        return level.sqrt() * x + (1 - level).sqrt() * self.head(self.norm(tokens)).unflatten(-1, (-1, 2))
+        return self.head(self.norm(tokens)).unflatten(-1, (-1, 2))
 
     def _phases(self, time_s: Tensor, views: int) -> Tensor:
         """Rotary phases ``(B*V,1,T,D/2)``: periods from a fifth of a second to twenty seconds."""

@@ -1,4 +1,7 @@
-"""What training minimises: mean squared error of the predicted clean motion (method 5)."""
+"""What training minimises: the error of the predicted clean motion, squared while small, linear beyond (Huber).
+
+Method 5 asks for plain mean squares; far cameras with lost anchors then outweigh all others.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from mocap_video.skeletons import Skeleton
 
 TARGET_LIMIT = 6.0
 """Targets are bounded to this many standard deviations: a lost anchor must not outweigh a batch."""
+
+HUBER_DELTA = 0.5
+"""Where the error turns linear, in standard deviations."""
 
 _WEIGHT = {"local": 1.0, "offset": 4.0, "scale": 2.0}
 """Weight of a token's error; the root's tokens are 2 of J + 2, yet move every joint."""
@@ -44,7 +50,7 @@ def lifting_losses(
     memory = model.encode_pointmaps(conditions)
     predicted = model(noisy, step, conditions, memory, views, observed=multi_view)
     valid = conditions.valid[:, None, :, None, None].to(x0.dtype)
-    error = (predicted - x0) ** 2 * valid
+    error = 2 * torch.nn.functional.huber_loss(predicted, x0, reduction="none", delta=HUBER_DELTA) * valid
     frames = valid.sum() * x0.shape[1] * 2
     return {
         "loss_local": _WEIGHT["local"] * error[..., :-2, :].sum() / (frames * (x0.shape[3] - 2)),
