@@ -13,6 +13,7 @@ from mocap_video.errors import ConfigError
 from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.fit import fit_bodies
 from mocap_video.lifter.lift import lift, load_lifter
+from mocap_video.lifter.smpl import load_smpl
 from mocap_video.pipeline.config import Config
 from mocap_video.pipeline.results import provenance
 from mocap_video.pipeline.stages import FIT, LIFT, StageRunner
@@ -70,7 +71,8 @@ def lift_people(
     keypoints: Sequence[Keypoints2D], calibration: Calibration, settings: Settings, runner: StageRunner
 ) -> Lifted:
     """Lift everyone to 3D and fit a body to each."""
-    config, body = settings.config, load_body(settings.smpl_model or "neutral")
+    config, chosen = settings.config, settings.smpl_model
+    body = load_smpl(chosen, trust=settings.trust) if chosen else load_body("neutral")
     weights = {"body": f"{body.name} {body.digest}"}
     if not keypoints:
         return Lifted((), body, weights)
