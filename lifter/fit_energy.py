@@ -37,7 +37,7 @@ class FitConfig:
 
     height_m: float | None = None
     joint_sd_m: float = 0.03
-    root_sd_m: float = 0.07
+    root_sd_m: float = 0.05
     pixel_sd_m: float = 0.02
     acceleration_sd: float = 3.0
     turn_acceleration_sd: float = 60.0

@@ -58,12 +58,6 @@ class PosePrior:
     low: Tensor
     high: Tensor
 
-    def energy(self, rotvec: Tensor) -> Tensor:
-        """Return ``(...)`` of ``rotvec (...,23,3)`` rad: squared standard deviations from the mean and past limits."""
-        apart = (rotvec - self.mean) / self.sd
-        past = ((self.low - rotvec).clamp_min(0) + (rotvec - self.high).clamp_min(0)) / LIMIT_SD_RAD
-        return (apart.square() + past.square()).sum((-1, -2))
-
 
 def pose_prior(like: Tensor) -> PosePrior:
     """Return the prior with the dtype and device of ``like``."""
