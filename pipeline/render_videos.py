@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,6 +71,15 @@ def write_videos(
         topview = stack.enter_context(
             TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s)
         )
+        # Encoding runs beside the drawing of the next frame: both leave the interpreter to each other.
+        encoder = stack.enter_context(ThreadPoolExecutor(max_workers=1))
+        pending: Future[None] | None = None
+
+        def write(over: np.ndarray, above: np.ndarray, time_s: float) -> None:
+            review = side_by_side(over, above, config.review_height_px, caption=calibration.name)
+            for writer, picture in zip(writers, (over, above, review), strict=True):
+                writer.write(picture, time_s)
+
         for frame in frames:
             present = [actor for actor in actors if frame.index in actor.row_of]
             meshes = [_mesh(actor, frame.index, body) for actor in present]
@@ -77,10 +87,12 @@ def write_videos(
             trust = [min(1.0, actor.trust[actor.row_of[frame.index]] / FULL_TRUST) for actor in present]
             over = overlay.draw(frame.rgb, meshes, labels=labels, trust=trust)
             above = topview.draw(frame.time_s, meshes)
-            review = side_by_side(over, above, config.review_height_px, caption=calibration.name)
-            for writer, picture in zip(writers, (over, above, review), strict=True):
-                writer.write(picture, frame.time_s)
+            if pending is not None:
+                pending.result()
+            pending = encoder.submit(write, over, above, frame.time_s)
             advance(1)
+        if pending is not None:
+            pending.result()
 
 
 def _mesh(actor: _Actor, frame: int, body: BodyModel) -> PosedMesh:
