@@ -27,6 +27,7 @@ _GROUND_SCALE = 3.0
 _LOST_AFTER_S = 0.25
 _FAR = 6.0
 _REACH = 4.0
+_SAME_BOX = 0.3
 _MAX_COST = 0.85
 
 
@@ -129,11 +130,13 @@ def cost(expected: Expectation, ground_distance: float, seen: Observations, row:
     overlap = float(box_overlap(expected.box, seen.box[row]))
     follows = similar > 0.15 or overlap > 0.2
     returns = expected.unseen_s > _LOST_AFTER_S and ground_distance < _REACH
-    if ground_distance > _FAR * (1 + similar) or not (follows or returns):
+    # Feet in the air meet the ground far away: a jump looks like a leap over the ground, yet the boxes overlap.
+    leaps = ground_distance > _FAR * (1 + similar) and overlap < _SAME_BOX
+    if leaps or not (follows or returns):
         return np.inf
     colour = 1 - float(expected.colour @ seen.colour[row])
     total = (
-        _WEIGHTS["ground"] * min(ground_distance / _GROUND_SCALE, 1.5)
+        _WEIGHTS["ground"] * min(ground_distance / _GROUND_SCALE, 1.0)
         + _WEIGHTS["keypoints"] * (1 - similar)
         + _WEIGHTS["box"] * (1 - overlap)
         + _WEIGHTS["colour"] * colour

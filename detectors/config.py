@@ -55,8 +55,9 @@ class TrackingConfig:
     """How identity is kept.
 
     ``confirm_s``: a new person must be seen for so long. ``bridge_s``: so long may somebody be hidden and keep the
-    number. ``min_length_s``: shorter tracks are dropped. ``high_presence`` splits the two rounds of association and
-    ``low_presence`` ends the second. ``acceleration`` (m/s^2): how fast people change their motion.
+    number. ``min_length_s``: shorter tracks are dropped. ``high_presence`` and ``certain_score`` (mean of the limbs'
+    keypoints) split the two rounds of association, ``low_presence`` ends the second. ``acceleration`` (m/s^2): how fast
+    people change their motion.
     """
 
     confirm_s: float = 0.12
@@ -64,6 +65,7 @@ class TrackingConfig:
     min_length_s: float = 0.3
     high_presence: float = 0.6
     low_presence: float = 0.3
+    certain_score: float = 0.3
     acceleration: float = 3.0
 
     def __post_init__(self) -> None:

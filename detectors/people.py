@@ -12,11 +12,10 @@ from mocap_video.detectors.config import GateConfig, PeopleConfig
 from mocap_video.detectors.repair import person_track
 from mocap_video.detectors.scan import Scanner
 from mocap_video.detectors.standing import GroundFix, GroundLocator, pose_box, pose_size
-from mocap_video.detectors.tracking import Tracker
+from mocap_video.detectors.tracking import LIMBS, Tracker
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration, Frame, PersonTrack
 
-_LIMBS = slice(COCO17.index("left_shoulder"), len(COCO17))
 _VERIFICATIONS = 2
 """Candidates verified in a frame, each at the cost of two estimates or so. The first frame verifies more."""
 
@@ -142,7 +141,7 @@ def passes_gate(poses: Poses, ground: GroundFix, config: GateConfig) -> np.ndarr
     Presence alone passes scraps of motion: a new person also has clear limbs and stands on the ground at a human
     stature, or else is certain beyond doubt.
     """
-    limbs = poses.score[:, _LIMBS].mean(-1)
+    limbs = poses.score[:, LIMBS].mean(-1)
     low, high = config.stature_m
     with np.errstate(invalid="ignore"):
         stands = ground.on_feet & (ground.stature >= low) & (ground.stature <= high)

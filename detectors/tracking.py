@@ -24,6 +24,9 @@ _SENIORITY = 0.1
 _COLOUR_RATE = 0.1
 _OVERLAPPED = 0.2
 _VISIBLE = 0.25
+_IMAGE_MOTION_S = 0.15
+_HIPS = list(COCO17.root)
+LIMBS = slice(COCO17.index("left_shoulder"), len(COCO17))
 _SEEN = 0.3
 """Scraps that flare up now and then are no person: one is seen in at least this fraction of the frames between."""
 
@@ -60,6 +63,7 @@ class _Track:
 
     def __init__(self, ground: GroundFilter) -> None:
         self.ground = ground
+        self.certain_s = ground.time_s
         self.frames: list[int] = []
         self.times: list[float] = []
         self.poses: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []  # xy, score, box, presence
@@ -132,13 +136,16 @@ class Tracker:
     def step(self, frame: int, time_s: float, seen: Observations) -> None:
         """Take in what was ``seen`` in a frame; its poses must be distinct."""
         presence = seen.poses.presence
-        certain = presence >= self._config.high_presence
+        limbs = seen.poses.score[:, LIMBS].mean(-1)
+        certain = (presence >= self._config.high_presence) & (limbs >= self._config.certain_score)
         uncertain = ~certain & (presence >= self._config.low_presence)
         matched = self._match(self._live, np.flatnonzero(certain), seen, time_s)
         followed = [track for track, _ in matched]
-        recent = [t for t in self._live if t not in followed and t.unseen_s(time_s) <= _UNCERTAIN_UNSEEN_S]
+        recent = [t for t in self._live if t not in followed and time_s - t.certain_s <= _UNCERTAIN_UNSEEN_S]
         free = np.flatnonzero(certain & seen.may_begin)
         free = np.setdiff1d(free, [row for _, row in matched])
+        for track, _ in matched:
+            track.certain_s = time_s
         matched += self._match(recent, np.flatnonzero(uncertain), seen, time_s)
         for track, row in matched:
             self._extend(track, frame, time_s, seen, row)
@@ -213,8 +220,7 @@ class Tracker:
     def _expect(self, track: _Track, time_s: float) -> _Outlook:
         """Return what ``track`` should look like at ``time_s``: its last sight, moved as its filter predicts."""
         if track.outlook is None or track.outlook.time_s != time_s:
-            mean, _ = track.ground.predicted(time_s)
-            shift, growth = self._locator.carry(track.ground.position, mean[:2])
+            shift, growth = self._movement(track, time_s)
             hips = COCO17.root_of(track.xy)
             xy = hips + shift + growth * (track.xy - hips)
             cx, cy, side, angle = track.region
@@ -224,6 +230,19 @@ class Tracker:
                 region=np.array([cx + shift[0], cy + shift[1], side * growth, angle]),
             )
         return track.outlook
+
+    def _movement(self, track: _Track, time_s: float) -> tuple[np.ndarray, float]:
+        """Return how the track's image has moved, ``(2)`` px, and grown since it was last seen.
+
+        In the next frames it goes on as in the image, which holds in the air too; later, as on the ground.
+        """
+        hips, unseen = track.xy[_HIPS].mean(0), track.unseen_s(time_s)
+        if len(track.times) > 1:
+            before = track.times[-1] - track.times[-2]
+            if max(before, unseen) <= _IMAGE_MOTION_S:
+                return (hips - track.poses[-2][0][_HIPS].mean(0)) * (unseen / before), 1.0
+        mean, _ = track.ground.predicted(time_s)
+        return self._locator.carry(track.ground.position, mean[:2])
 
     def _visible(self, box: np.ndarray) -> float:
         """Return the fraction of ``box (4)`` px that is inside the image."""

@@ -64,14 +64,18 @@ def test_two_people_keep_their_numbers(camera: str) -> None:
     folder = real_folder("pose2sim_multi")
     people = people_of("pose2sim_multi", camera)
     assert len(people) == (3 if camera == "cam02" else 2)
-    medians = [float(np.nanmedian(errors(p, folder, camera)[:, LIMBS])) for p in people]
-    man = int(np.argmin(medians))
-    assert medians[man] < 2.5  # % of his height
+    off = [errors(p, folder, camera) for p in people]
+    man = int(np.argmin([np.nanmedian(e[:, LIMBS]) for e in off]))
+    score = people[man].keypoints.score
+    trusted = np.nanmedian(off[man][:, LIMBS][score[:, LIMBS] > 0.7])
+    assert trusted < 3.0  # % of his height; measured 2.2 where she covers half of him, 1.4 elsewhere
+    if camera == "cam03":
+        assert np.nanmedian(off[man][:, LIMBS][score[:, LIMBS] < 0.3]) > 3 * trusted  # and the covered half is not
     for number, person in enumerate(people):
         assert len(person.keypoints.frames) == 50
         assert person.keypoints.seen.mean() > 0.9
         if number != man:  # never taken for him: hips apart in every frame
-            near = errors(person, folder, camera)[:, [11, 12]].mean(-1) < 5.0
+            near = off[number][:, [11, 12]].mean(-1) < 5.0
             assert near.mean() < 0.1
 
 
