@@ -3,7 +3,7 @@
 stage = 2
 skeleton = "coco17"
 network = dict(joints=17, width=192, layers=6, heads=4, feed_forward=512)
-steps = 3400
+steps = 1800
 warmup = 100
 batch = 32
 frames = 32

@@ -3,8 +3,8 @@
 stage = 1
 skeleton = "coco17"
 network = dict(joints=17, width=192, layers=6, heads=4, feed_forward=512)
-steps = 450
-warmup = 100
+steps = 150
+warmup = 50
 batch = 64
 frames = 32
 rate = 1e-3
