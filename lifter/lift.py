@@ -41,7 +41,7 @@ class LiftConfig:
     ``rate_hz`` at which the network runs; ``window`` frames of the network at once; ``batch`` windows in memory.
     """
 
-    steps: int = 4
+    steps: int = 2
     samples: int = 4
     seed: int = 0
     rate_hz: float = 15.0

@@ -14,6 +14,7 @@ import torch
 
 from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.data.cameras import CameraConfig
+from mocap_video.lifter.lift import LiftConfig
 from mocap_video.lifter.metrics import MotionErrors
 from mocap_video.lifter.sampler import sample
 from mocap_video.lifter.validation import NOISES, ValidationConfig, evaluate, flat_baseline, held_out
@@ -21,6 +22,7 @@ from mocap_video.lifter.views import Scene
 from mocap_video.lifter.weights import LoadedWeights, load_weights, shipped_weights
 from mocap_video.skeletons import COCO17
 
+DEFAULT = LiftConfig()
 SITES = CameraConfig(height_m=(1.5, 6.0), distance_m=(3.0, 12.0))
 WIDE = CameraConfig()
 CAMERAS = {"site": SITES, "wide": WIDE}
@@ -51,13 +53,19 @@ def main_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights,
                 config = ValidationConfig(cameras=ranges, repeats=repeats)
                 data = held_out(folder, split, truth, kind, body, config)
                 yield row(truth, cameras, noise, "flat", evaluate(data, flat_baseline))
-                yield row(truth, cameras, noise, "lifter", evaluate(data, lambda s: lifted(weights, s, 4, 4)))
+                yield row(
+                    truth,
+                    cameras,
+                    noise,
+                    "lifter",
+                    evaluate(data, lambda s: lifted(weights, s, DEFAULT.steps, DEFAULT.samples)),
+                )
 
 
 def step_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights) -> Iterator[str]:
     """Yield accuracy against sampler steps and samples K: our body, site cameras, exact 2D."""
     data = held_out(folder, split, "body", NOISES["exact"], body, ValidationConfig(cameras=SITES, repeats=1))
-    for steps, copies in ((1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (4, 4), (4, 8)):
+    for steps, copies in ((1, 1), (2, 1), (4, 1), (8, 1), (2, 4), (2, 8), (4, 4), (4, 8)):
         errors = evaluate(data, lambda s, n=steps, k=copies: lifted(weights, s, n, k))
         yield row("body", "site", "exact", f"{steps} steps, K = {copies}", errors)
 
@@ -66,15 +74,18 @@ def speed_row(body: BodyModel, weights: LoadedWeights, folder: Path) -> str:
     """Return the time of a 4 s window of one person: 60 frames at 15 Hz in windows of 32, default steps and samples."""
     config = ValidationConfig(repeats=1, cameras=SITES)
     data = held_out(folder, "val", "body", NOISES["exact"], body, config)
-    seen = data.seen.select(slice(0, 3)).repeat(4)
+    seen = data.seen.select(slice(0, 3)).repeat(DEFAULT.samples)
     from mocap_video.lifter.views import build_scene
 
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        sample(weights.model, build_scene(seen), COCO17, steps=4)
+        sample(weights.model, build_scene(seen), COCO17, steps=DEFAULT.steps)
         times.append(time.perf_counter() - start)
-    return f"A 4 s window of one person, 4 steps, K = 4: {sorted(times)[2]:.2f} s on {torch.get_num_threads()} threads."
+    return (
+        f"A 4 s window of one person, {DEFAULT.steps} steps, K = {DEFAULT.samples}: {sorted(times)[2]:.2f} s on "
+        f"{torch.get_num_threads()} threads."
+    )
 
 
 def main() -> None:
