@@ -14,10 +14,22 @@ from mocap_video.pipeline.video import read_frames
 from mocap_video.types import Calibration, Frame
 
 
+def data_root() -> Path:
+    """Return the data folder, whether it exists or not."""
+    return Path(os.environ.get("MOCAP_VIDEO_DATA") or Path(__file__).parents[1].parent / "shared" / "data")
+
+
+def motion_folder() -> Path:
+    """Return the folder of the open motion set; skip the test where it is absent."""
+    folder = data_root() / "motions"
+    if not (folder / "manifest.csv").is_file():
+        pytest.skip("no open motion set (set MOCAP_VIDEO_DATA to the data folder)")
+    return folder
+
+
 def real_folder(name: str) -> Path:
     """Return the folder of the real recording ``name``; skip the test where it is absent."""
-    root = os.environ.get("MOCAP_VIDEO_DATA") or Path(__file__).parents[1].parent / "shared" / "data"
-    folder = Path(root) / "real" / name
+    folder = data_root() / "real" / name
     if not folder.is_dir():
         pytest.skip(f"no recording {name} (set MOCAP_VIDEO_DATA to the data folder)")
     return folder
