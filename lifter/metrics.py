@@ -99,5 +99,5 @@ def match_times(time_s: np.ndarray, reference_s: np.ndarray, tolerance_s: float)
 
 
 def _mean_distance_mm(p: np.ndarray, g: np.ndarray) -> float:
-    """Return the mean over joints, then frames, of the distance of ``(T,J,3)`` m in millimetres; NaN joints left out."""
+    """Return the mean over joints, then frames, of the distance of ``(T,J,3)`` m, in millimetres; NaN left out."""
     return float(1000 * np.nanmean(np.linalg.norm(p - g, axis=-1), axis=1).mean())

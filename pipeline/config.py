@@ -71,7 +71,9 @@ def load_config(name_or_file: str) -> Config:
     """Return the shipped configuration of that name, or the one in a file; ``ConfigError`` says what is wrong in it."""
     path = _locate(name_or_file)
     sections = read_config_file(path)
-    known: dict[str, type[Any]] = {name: kind for name, kind in typing.get_type_hints(Config).items() if kind is not str}
+    known: dict[str, type[Any]] = {
+        name: kind for name, kind in typing.get_type_hints(Config).items() if kind is not str
+    }
     for section in sections:
         if section not in known:
             raise ConfigError(f"{path}: unknown section {section!r}; {_nearest(section, known)}.")

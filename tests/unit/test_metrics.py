@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from mocap_video.lifter.metrics import MotionErrors, align_similarity, match_times, motion_errors, pool_errors
 
+from mocap_video.lifter.metrics import MotionErrors, align_similarity, match_times, motion_errors, pool_errors
 from mocap_video.skeletons import COCO17
 
 LEFT_HIP, RIGHT_HIP, NOSE = 11, 12, 0
