@@ -121,6 +121,12 @@ def box_overlap(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return common / np.maximum(union, 1e-9)
 
 
+def share_within(box: np.ndarray, other: np.ndarray) -> float:
+    """Return the fraction of the area of ``box (4)`` px that is inside ``other (4)`` px."""
+    common = np.clip(np.minimum(box[2:], other[2:]) - np.maximum(box[:2], other[:2]), 0, None).prod()
+    return float(common / max((box[2:] - box[:2]).prod(), 1e-9))
+
+
 def cost(expected: Expectation, ground_distance: float, seen: Observations, row: int) -> float:
     """Return what it costs that a track has become observation ``row``; infinite where that cannot be.
 

@@ -24,6 +24,8 @@ _SENIORITY = 0.1
 _COLOUR_RATE = 0.1
 _OVERLAPPED = 0.2
 _VISIBLE = 0.25
+_CLEAR_SCORE = 0.6
+_WITHIN = 0.6
 _IMAGE_MOTION_S = 0.15
 _HIPS = list(COCO17.root)
 LIMBS = slice(COCO17.index("left_shoulder"), len(COCO17))
@@ -105,6 +107,14 @@ class Wishes:
     region: np.ndarray
 
 
+def _doubles(seen: Observations, row: int, other: int) -> bool:
+    """Return whether ``row`` may be pieces of observation ``other``: on its torso, or poor and within its box."""
+    if association.hides(seen.poses.xy[row], seen.poses.xy[other]):
+        return True
+    poor = seen.poses.score[row, LIMBS].mean() < _CLEAR_SCORE
+    return bool(poor and association.share_within(seen.box[row], seen.box[other]) > _WITHIN)
+
+
 class Tracker:
     """Follows people through a clip. For every frame: ask ``wishes``, look there and elsewhere, then ``step``."""
 
@@ -151,7 +161,7 @@ class Tracker:
             self._extend(track, frame, time_s, seen, row)
         taken = [row for _, row in matched]
         for row in free:
-            if not any(association.hides(seen.poses.xy[row], seen.poses.xy[other]) for other in taken):
+            if not any(_doubles(seen, int(row), other) for other in taken):
                 self._begin(frame, time_s, seen, int(row))
                 taken.append(int(row))
         self._retire(time_s)
@@ -247,5 +257,4 @@ class Tracker:
     def _visible(self, box: np.ndarray) -> float:
         """Return the fraction of ``box (4)`` px that is inside the image."""
         width, height = self._locator.image_size
-        inside = np.clip(box, -0.5, np.array([width, height, width, height]) - 0.5)
-        return float((inside[2:] - inside[:2]).prod() / max((box[2:] - box[:2]).prod(), 1e-9))
+        return association.share_within(box, np.array([-0.5, -0.5, width - 0.5, height - 0.5]))

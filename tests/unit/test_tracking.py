@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mocap_video.detectors import association
+from mocap_video.detectors.base import Poses
 from mocap_video.detectors.config import TrackingConfig
 from mocap_video.detectors.standing import GroundLocator, pose_box
 from mocap_video.detectors.tracking import TrackedPoses, Tracker
@@ -108,6 +109,24 @@ def test_one_person_seen_twice_is_one() -> None:
     kept = association.distinct(poses_of(np.stack([xy, xy + 3.0, mirrored, other])))
     assert len(kept) == 2
     assert 3 in kept
+
+
+@pytest.mark.parametrize(("score", "people"), [(0.45, 1), (0.8, 2)])
+def test_a_poor_pose_within_a_persons_box_begins_nobody(score: float, people: int) -> None:
+    """Pieces of a near person look like a poor far one; a clear one is there."""
+    near, far = (projected(walk.joints(0.0), CALIBRATION) for walk in (Walk((0, 7), (1, 0)), Walk((0.12, 16), (1, 0))))
+    near[9] = near[9] + [150.0, -130.0]  # px: an arm held out makes the box wide
+    far = far + (near[9] + [-45.0, 60.0] - far[11])
+    locator = GroundLocator(CALIBRATION)
+    tracker = Tracker(TrackingConfig(), locator)
+    for frame in range(20):
+        poses = Poses.concatenate([poses_of(near[None]), poses_of(far[None], score=score)])
+        ground = locator.locate(poses.xy, poses.score)
+        seen = association.observe(BLANK, poses, ground, np.ones(2, bool))
+        assert association.share_within(seen.box[1], seen.box[0]) > 0.7
+        assert not association.hides(far, near)
+        tracker.step(frame, frame / 30, seen)
+    assert len(tracker.finish()) == people
 
 
 def test_a_lost_person_is_looked_for_where_the_walk_leads() -> None:
