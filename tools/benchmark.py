@@ -22,8 +22,10 @@ from pathlib import Path
 
 import numpy as np
 
+from mocap_video.artifacts import digest_file
 from mocap_video.calib.files import read_calibration
 from mocap_video.lifter.metrics import MotionErrors, match_times, motion_errors
+from mocap_video.lifter.weights import shipped_weights
 from mocap_video.pipeline.results import PersonRecord, person_files, read_person
 from mocap_video.pipeline.video import VideoWriter, probe, read_frames
 from mocap_video.skeletons import COCO17
@@ -126,7 +128,8 @@ def nearest_to(truth: np.ndarray, people: list[PersonRecord]) -> tuple[int, int]
         return 0, 0
     nearest = distance[:, seen].argmin(0)
     main_row = int(np.bincount(nearest).argmax())
-    return main_row + 1, int((nearest != main_row).sum())
+    present = np.isfinite(distance[main_row, seen])
+    return main_row + 1, int((present & (nearest != main_row)).sum())
 
 
 def jump(data: Path, work: Path) -> Iterator[str]:
@@ -207,7 +210,10 @@ def main() -> None:
         if chosen.data is None or not (chosen.data / "real").is_dir():
             parser.error("--data: expected the folder that holds real/ (or set MOCAP_VIDEO_DATA)")
         for name in chosen.only.split(","):
-            lines = [f"<!-- python tools/benchmark.py --only {name} -->", *SECTIONS[name](chosen.data, chosen.work)]
+            made = (
+                f"<!-- python tools/benchmark.py --only {name}; lifter weights {digest_file(shipped_weights())[:8]} -->"
+            )
+            lines = [made, *SECTIONS[name](chosen.data, chosen.work)]
             (PARTS / f"runs_{name}.md").write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
     assemble()
 
