@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+import cv2
 import numpy as np
 
 from mocap_video.errors import MissingExtra, MocapVideoError
@@ -159,6 +160,40 @@ def backend_name() -> str:
     return _context()[1]
 
 
+@functools.lru_cache(maxsize=1)
+def _crop_renderer() -> Any:
+    """Return pyrender's renderer, made to read back and convert only the part of its buffer that is wanted.
+
+    A class, not a method put on an instance: that would be a reference cycle, and pyrender's finalizers, run late by
+    the garbage collector, delete OpenGL names that are in use again.
+    """
+    import pyrender
+    from OpenGL import GL
+
+    class CropRenderer(pyrender.Renderer):
+        crop = (0, 0)
+
+        def _read_main_framebuffer(self, scene: Any, flags: int) -> tuple[np.ndarray, np.ndarray]:
+            """Return ``rgba`` and ``depth`` of the buffer's top-left ``crop`` (w, h) px, as ``Canvas.draw`` does."""
+            del scene, flags  # always ours
+            (width, height), foot = self.crop, self.viewport_height - self.crop[1]  # OpenGL counts rows from the foot
+            box = (0, foot, width, foot + height)
+            GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb_ms)
+            GL.glBindFramebuffer(GL.GL_DRAW_FRAMEBUFFER, self._main_fb)
+            GL.glBlitFramebuffer(*box, *box, GL.GL_COLOR_BUFFER_BIT, GL.GL_LINEAR)
+            GL.glBlitFramebuffer(*box, *box, GL.GL_DEPTH_BUFFER_BIT, GL.GL_NEAREST)
+            GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb)
+            rgba = np.empty((height, width, 4), np.uint8)
+            window = np.empty((height, width), np.float32)
+            GL.glReadPixels(0, foot, width, height, GL.GL_RGBA, GL.GL_UNSIGNED_BYTE, array=rgba)
+            GL.glReadPixels(0, foot, width, height, GL.GL_DEPTH_COMPONENT, GL.GL_FLOAT, array=window)
+            depth = np.float32(NEAR_M * FAR_M) / (np.float32(FAR_M) - window * np.float32(FAR_M - NEAR_M))
+            depth *= window < 1  # 1 is the far plane: nothing was drawn
+            return cv2.flip(rgba, 0), cv2.flip(depth, 0)
+
+    return CropRenderer
+
+
 class Canvas:
     """Draws meshes with 4x multisampling; a context manager. Buffers on the GPU are kept and updated in place."""
 
@@ -167,7 +202,7 @@ class Canvas:
         import pyrender
 
         self._context.make_current()
-        self._renderer = pyrender.Renderer(_SIZE_STEP, _SIZE_STEP)
+        self._renderer = _crop_renderer()(_SIZE_STEP, _SIZE_STEP)
         self._scene = pyrender.Scene(bg_color=np.zeros(4))
         # One pixel is one unit at depth 1; the centre of pixel (0, 0) lies half a pixel inside OpenGL's window.
         self._scene.add(pyrender.IntrinsicsCamera(1.0, 1.0, 0.5, 0.5, znear=NEAR_M, zfar=FAR_M))
@@ -202,9 +237,9 @@ class Canvas:
         # Sizes in steps: the framebuffer is built anew only when the step changes.
         self._renderer.viewport_width = -(-size[0] // _SIZE_STEP) * _SIZE_STEP
         self._renderer.viewport_height = -(-size[1] // _SIZE_STEP) * _SIZE_STEP
+        self._renderer.crop = size
         picture: Any = self._renderer.render(self._scene, self._flags)
-        rgba, depth = picture
-        return rgba[: size[1], : size[0]], depth[: size[1], : size[0]]
+        return picture
 
     def _fill(self, number: int, mesh: ScreenMesh, corner: tuple[int, int]) -> None:
         """Put ``mesh`` into slot ``number``; rebuild the slot only when the faces are others than the last time."""
