@@ -14,7 +14,7 @@ from mocap_video.render.gl import Canvas, ScreenMesh
 from mocap_video.render.lens import Lens
 from mocap_video.render.mesh import PosedMesh, Topologies
 from mocap_video.render.shading import StudioLight
-from mocap_video.render.text import blend, draw_text, pill_mask
+from mocap_video.render.text import blend, cover, draw_text, pill_mask
 from mocap_video.types import Camera
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class OverlayRenderer:
         R = self.camera.R_cam_from_world.astype(np.float32)
         normals = topology.normals(mesh.vertices) @ R.T
         view = (self.camera.center_world - mesh.vertices).astype(np.float32) @ R.T
-        view /= np.maximum(np.sqrt((view * view).sum(1, keepdims=True)), 1e-9)
+        view /= np.maximum(np.sqrt(np.einsum("ij,ij->i", view, view)), 1e-9)[:, None]
         trust = float(np.clip(trust, 0, 1))
         colour = _GREY + (np.asarray(mesh.colour, np.float32) - _GREY) * (0.25 + 0.75 * trust)
         opacity = self.opacity * (0.5 + 0.5 * trust)
@@ -134,20 +134,24 @@ class OverlayRenderer:
         """Blend ``group`` into ``out`` in place; ``box`` holds all of it."""
         x0, y0, x1, y1 = box
         rgba, depth = self._canvas.draw([person.mesh for person in group], (x0, y0), (x1 - x0, y1 - y0))
-        patch = out[y0:y1, x0:x1]
-        drawn = rgba.astype(np.float32)
-        colour, alpha = drawn[..., :3], drawn[..., 3:] / 255.0
         strength = 0.6 * float(np.clip(max(p.height_px for p in group) / 240.0, 0.25, 1.0))
-        lit = colour * (1.0 - strength * _edges(depth))[..., None]
-        patch[...] = np.rint(np.clip(patch * (1.0 - alpha) + lit, 0, 255)).astype(np.uint8)
+        lit = cv2.multiply(
+            cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB),
+            cv2.cvtColor(_unlined(depth, strength), cv2.COLOR_GRAY2RGB),
+            scale=1 / 255,
+        )
+        cover(out[y0:y1, x0:x1], lit, rgba[..., 3])
 
 
-def _edges(depth: np.ndarray) -> np.ndarray:
-    """Return how much of a silhouette line ``(h,w)`` 0..1 each pixel of ``depth (h,w)`` m carries, on the near side."""
+def _unlined(depth: np.ndarray, strength: float) -> np.ndarray:
+    """Return how much light ``(h,w)`` uint8 the silhouette lines leave on each pixel of ``depth (h,w)`` m: 255 where
+    there is none, the less the nearer to a line, which lies on the near side and takes ``strength`` 0..1 at most.
+    """
     filled = np.where(depth > 0, depth, np.float32(1e6))
     beyond = cv2.dilate(filled, np.ones((3, 3), np.uint8))
-    line = ((beyond - filled) > _STEP_M + _STEP_SHARE * filled).astype(np.float32)
-    return cv2.GaussianBlur(line, (3, 3), 0.6)
+    line = (beyond > filled * np.float32(1 + _STEP_SHARE) + np.float32(_STEP_M)).view(np.uint8)
+    kept = cv2.GaussianBlur(line * np.uint8(255), (3, 3), 0.6)
+    return cv2.convertScaleAbs(kept, alpha=-strength, beta=255)
 
 
 def _overlapping(placed: Sequence[_Placed]) -> list[tuple[tuple[int, int, int, int], list[_Placed]]]:

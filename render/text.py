@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 
+import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -34,6 +35,15 @@ def blend(rgb: np.ndarray, mask: np.ndarray, colour: np.ndarray, corner: tuple[i
     weight = mask[y0 - y : y1 - y, x0 - x : x1 - x, None].astype(np.float32) * (opacity / 255.0)
     patch = rgb[y0:y1, x0:x1]
     patch[...] = np.rint(patch + weight * (np.asarray(colour, np.float32) - patch)).astype(np.uint8)
+
+
+def cover(rgb: np.ndarray, drawn: np.ndarray, alpha: np.ndarray) -> None:
+    """Lay ``drawn (h,w,3)``, already multiplied by its ``alpha (h,w)``, over ``rgb (h,w,3)`` in place; all uint8.
+
+    Integer arithmetic: a pixel where alpha is 0 keeps its value, another is within 1 level of the exact sum.
+    """
+    left = cv2.cvtColor(cv2.bitwise_not(alpha), cv2.COLOR_GRAY2RGB)
+    rgb[...] = cv2.add(cv2.multiply(rgb, left, scale=1 / 255), drawn)
 
 
 def draw_text(

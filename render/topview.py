@@ -15,7 +15,7 @@ from mocap_video.render.gl import Canvas, ScreenMesh
 from mocap_video.render.mesh import PosedMesh, Topologies, Topology, coarsen
 from mocap_video.render.paper import PageMap, draw_paper, fit_page
 from mocap_video.render.shading import StudioLight
-from mocap_video.render.text import blend, draw_text, pill_mask
+from mocap_video.render.text import blend, cover, draw_text, pill_mask
 from mocap_video.types import Camera, GroundPlane
 
 if TYPE_CHECKING:
@@ -175,9 +175,7 @@ class TopView:
             drawn, _ = self._canvas.draw([placed], corner, size)
             shadow = cv2.GaussianBlur(drawn[..., 3], (0, 0), 3.0)
             blend(out, shadow, np.zeros(3), (corner[0] + 1, corner[1] + 2), 0.6)
-            patch = out[low[1] : high[1], low[0] : high[0]]
-            cover = drawn[..., 3:].astype(np.float32) / 255.0
-            patch[...] = np.rint(np.clip(patch * (1 - cover) + drawn[..., :3], 0, 255)).astype(np.uint8)
+            cover(out[low[1] : high[1], low[0] : high[0]], drawn[..., :3], drawn[..., 3])
 
     def _draw_person(self, out: np.ndarray, path: GroundPath, track: np.ndarray, row: int) -> None:
         """Draw heading and number of the person at ``row`` of the path, the number clear of the heading."""
