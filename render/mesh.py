@@ -76,7 +76,7 @@ class Topology:
             i, j = (axis + 1) % 3, (axis + 2) % 3
             cross[:, axis] = u[:, i] * v[:, j] - u[:, j] * v[:, i]
         normals = np.asarray(self._incidence @ cross)
-        return normals / np.maximum(np.sqrt((normals * normals).sum(1, keepdims=True)), 1e-20)
+        return normals / np.maximum(np.sqrt(np.einsum("ij,ij->i", normals, normals)), 1e-20)[:, None]
 
 
 class Topologies:
