@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 
 import numpy as np
 import torch
@@ -49,6 +50,44 @@ class _Actor:
         return _Actor(person, trust, row_of, person_colour(number), str(number))
 
 
+class _Encoders:
+    """Encodes beside the drawing of the next frame, one thread a video: libraries leave the interpreter to each other.
+
+    At most one frame waits, so memory stays constant; the first error of a thread is raised by the next call.
+    """
+
+    def __init__(self, writers: Sequence[VideoWriter], review_height: int, caption: str) -> None:
+        self._writers = tuple(writers)
+        self._review_height, self._caption = review_height, caption
+        self._threads = ThreadPoolExecutor(max_workers=len(self._writers))
+        self._pending: list[Future[None]] = []
+
+    def __enter__(self) -> _Encoders:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self._threads.shutdown()
+
+    def write(self, over: np.ndarray, above: np.ndarray, time_s: float) -> None:
+        """Hand on the overlay and the top view, each ``(H,W,3)`` uint8 RGB, of ``time_s`` seconds."""
+        self.finish()
+        overlay, topview, review = self._writers
+
+        def write_review() -> None:
+            review.write(side_by_side(over, above, self._review_height, caption=self._caption), time_s)
+
+        self._pending = [
+            self._threads.submit(overlay.write, over, time_s),
+            self._threads.submit(write_review),
+            self._threads.submit(topview.write, above, time_s),
+        ]
+
+    def finish(self) -> None:
+        """Wait until all that was handed on is encoded."""
+        for pending in self._pending:
+            pending.result()
+
+
 def write_videos(
     frames: Iterable[Frame],
     people: Sequence[Person],
@@ -71,15 +110,7 @@ def write_videos(
         topview = stack.enter_context(
             TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s)
         )
-        # Encoding runs beside the drawing of the next frame: both leave the interpreter to each other.
-        encoder = stack.enter_context(ThreadPoolExecutor(max_workers=1))
-        pending: Future[None] | None = None
-
-        def write(over: np.ndarray, above: np.ndarray, time_s: float) -> None:
-            review = side_by_side(over, above, config.review_height_px, caption=calibration.name)
-            for writer, picture in zip(writers, (over, above, review), strict=True):
-                writer.write(picture, time_s)
-
+        encoders = stack.enter_context(_Encoders(writers, config.review_height_px, calibration.name))
         for frame in frames:
             present = [actor for actor in actors if frame.index in actor.row_of]
             meshes = [_mesh(actor, frame.index, body) for actor in present]
@@ -87,12 +118,9 @@ def write_videos(
             trust = [min(1.0, actor.trust[actor.row_of[frame.index]] / FULL_TRUST) for actor in present]
             over = overlay.draw(frame.rgb, meshes, labels=labels, trust=trust)
             above = topview.draw(frame.time_s, meshes)
-            if pending is not None:
-                pending.result()
-            pending = encoder.submit(write, over, above, frame.time_s)
+            encoders.write(over, above, frame.time_s)
             advance(1)
-        if pending is not None:
-            pending.result()
+        encoders.finish()
 
 
 def _mesh(actor: _Actor, frame: int, body: BodyModel) -> PosedMesh:
