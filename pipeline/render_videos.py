@@ -31,23 +31,70 @@ VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
 
 
 @dataclass(frozen=True)
+class Skin:
+    """The surface of one person's body over a clip, made a row at a time.
+
+    ``shaped (N,4)`` m: the body in its rest pose, then 1; ``weights (N,24)``; ``chain (T,24,3,4)``: from the rest pose
+    to the site world, a joint; ``bend (T,207)`` with ``posedirs (3N,207)`` m, or both None where the body has none.
+    """
+
+    shaped: np.ndarray
+    weights: np.ndarray
+    chain: np.ndarray
+    bend: np.ndarray | None
+    posedirs: np.ndarray | None
+
+    @staticmethod
+    def of(fit: BodyFit, body: BodyModel) -> Skin:
+        """Pose ``body`` in every row of ``fit``; only the surface is left for later."""
+        rotvec = np.concatenate([fit.global_orient[:, None], fit.body_pose], 1)
+        betas, rotvec, transl = (torch.as_tensor(a, dtype=torch.float32) for a in (fit.betas, rotvec, fit.transl))
+        R_parent_from_joint = matrix_from_rotvec(rotvec)
+        posed = body.pose(betas, R_parent_from_joint, transl)
+        rest = body.rest_joints + body.rest_joints_shape @ betas
+        moved = posed.joints - (posed.R_world_from_joint @ rest[:, :, None])[..., 0]
+        shaped = body.v_template + body.shapedirs @ betas
+        bend = posedirs = None
+        if body.posedirs is not None:
+            bend = (R_parent_from_joint[:, 1:] - torch.eye(3)).flatten(1).numpy()
+            posedirs = body.posedirs.flatten(0, 1).numpy()
+        return Skin(
+            shaped=np.pad(shaped.numpy(), ((0, 0), (0, 1)), constant_values=1.0),
+            weights=body.weights.numpy(),
+            chain=torch.cat([posed.R_world_from_joint, moved[..., None]], -1).numpy(),
+            bend=bend,
+            posedirs=posedirs,
+        )
+
+    def vertices(self, row: int) -> np.ndarray:
+        """Return the surface ``(N,3)`` m in the site world of row ``row`` of the fit."""
+        shaped = self.shaped
+        if self.bend is not None and self.posedirs is not None:
+            shaped = shaped.copy()
+            shaped[:, :3] += (self.posedirs @ self.bend[row]).reshape(-1, 3)
+        blended = (self.weights @ self.chain[row].reshape(24, 12)).reshape(-1, 3, 4)
+        return np.einsum("vab,vb->va", blended, shaped)
+
+
+@dataclass(frozen=True)
 class _Actor:
     """A person as the renderers need one: ``row_of`` maps a frame number to a row of ``person``'s arrays and of
     ``trust (T)``, 0 to 1.
     """
 
     person: Person
+    skin: Skin
     trust: np.ndarray
     row_of: dict[int, int]
     colour: np.ndarray
     label: str
 
     @staticmethod
-    def of(person: Person) -> _Actor:
+    def of(person: Person, body: BodyModel) -> _Actor:
         number = person.keypoints.person
         row_of = {int(frame): row for row, frame in enumerate(person.keypoints.frames)}
         trust = measures.trust(person.keypoints.score, person.motion.spread, person.body.residual)
-        return _Actor(person, trust, row_of, person_colour(number), str(number))
+        return _Actor(person, Skin.of(person.body, body), trust, row_of, person_colour(number), str(number))
 
 
 class _Encoders:
@@ -98,7 +145,7 @@ def write_videos(
     advance: Advance,
 ) -> None:
     """Write the overlay, the top view and both side by side into ``folder``, each whole or not at all."""
-    actors = [_Actor.of(person) for person in people]
+    actors = [_Actor.of(person, body) for person in people]
     camera = calibration.camera
     topview_size = (config.topview_px, config.topview_px)
     sizes = (camera.size, topview_size, _review_size(camera.size, topview_size, config.review_height_px))
@@ -124,15 +171,7 @@ def write_videos(
 
 
 def _mesh(actor: _Actor, frame: int, body: BodyModel) -> PosedMesh:
-    fit, row = actor.person.body, actor.row_of[frame]
-    return PosedMesh(body_vertices(fit, body, row), body.faces, actor.colour)
-
-
-def body_vertices(fit: BodyFit, body: BodyModel, row: int) -> np.ndarray:
-    """Return the surface ``(N,3)`` m in the site world of row ``row`` of ``fit``."""
-    rotvec = np.concatenate([fit.global_orient[row, None], fit.body_pose[row]])
-    betas, rotvec, transl = (torch.as_tensor(a, dtype=torch.float32) for a in (fit.betas, rotvec, fit.transl[row]))
-    return body.vertices(betas, matrix_from_rotvec(rotvec)[None], transl[None])[0].numpy()
+    return PosedMesh(actor.skin.vertices(actor.row_of[frame]), body.faces, actor.colour)
 
 
 def _paths(actors: Sequence[_Actor]) -> list[GroundPath]:
