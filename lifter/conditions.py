@@ -10,8 +10,7 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import ground_pointmap, pitch_roll_height
 from mocap_video.lifter.representation import Whitening
-from mocap_video.lifter.views import VIEWS, Scene
-from mocap_video.skeletons import COCO17
+from mocap_video.lifter.views import ANKLE_HEIGHT_M, ANKLES, VIEWS, Scene
 
 POINTMAP_CELLS = 8
 FRAME_FEATURES = 25
@@ -19,8 +18,6 @@ CAMERA_FEATURES = 6
 _KEYPOINT_STD_M = 0.35
 _POINTMAP_HALF_WIDTH_M = 2.5
 _POINTMAP_RANGE_M = 120.0
-_ANKLES = [COCO17.index("left_ankle"), COCO17.index("right_ankle")]
-_ANKLE_HEIGHT_M = 0.09
 
 
 @dataclass(frozen=True)
@@ -81,10 +78,10 @@ def _frame_features(scene: Scene, white: Whitening) -> Tensor:
     step = torch.diff(anchor.point, dim=1, append=anchor.point[:, -1:])
     gap = torch.diff(seen.time_s, dim=1, append=seen.time_s[:, -1:] + 1.0).clamp_min(1e-3)
     features.append(horizontal(step / gap[..., None], 2.0))
-    rays = rig.rays[:, :, _ANKLES]
+    rays = rig.rays[:, :, ANKLES]
     down = (-rays[..., 1]).clamp_min(1e-3)
-    reach = ((origin[..., 1:2] - _ANKLE_HEIGHT_M) / down)[..., None]
-    known = ((rig.score0[:, :, _ANKLES] > 0) & (rays[..., 1] < -0.01)).to(rays.dtype)
+    reach = ((origin[..., 1:2] - ANKLE_HEIGHT_M) / down)[..., None]
+    known = ((rig.score0[:, :, ANKLES] > 0) & (rays[..., 1] < -0.01)).to(rays.dtype)
     hits = origin[:, :, None] + rays * reach - anchor.point[:, :, None]
     unit = anchor.sigma[..., None, None].clamp_min(0.1) * 3
     for side in range(2):

@@ -20,7 +20,7 @@ from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig
 from mocap_video.lifter.data.retarget import retarget
 from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, observe
 from mocap_video.lifter.metrics import MotionErrors, motion_errors, pool_errors
-from mocap_video.lifter.views import Observation, Scene, build_scene
+from mocap_video.lifter.views import ANKLE_HEIGHT_M, ANKLES, Observation, Scene, build_scene
 from mocap_video.skeletons import COCO17, SMPL24
 
 EXACT = NoiseConfig(noisy=0.0, no_face=0.0, cut=0.0)
@@ -110,10 +110,10 @@ def flat_baseline(scene: Scene) -> Tensor:
     seen: Observation = scene.seen
     origin = geometry.camera_center(seen.R, seen.t)
     directions = geometry.ray_directions(seen.xy, seen.R[:, None, None])
-    ankles = directions[:, :, 15:]
+    ankles = directions[:, :, ANKLES]
     down = -ankles[..., 1]
-    reach = (origin[:, None, None, 1] - 0.09) / down.clamp_min(1e-4) * ankles[..., [0, 2]].norm(dim=-1)
-    known = (seen.score[:, :, 15:] > 0) & (down > 0.01)
+    reach = (origin[:, None, None, 1] - ANKLE_HEIGHT_M) / down.clamp_min(1e-4) * ankles[..., [0, 2]].norm(dim=-1)
+    known = (seen.score[:, :, ANKLES] > 0) & (down > 0.01)
     reach = torch.where(known, reach, torch.inf).amin(-1)
     fallback = (scene.anchor.point - origin[:, None])[..., [0, 2]].norm(dim=-1)
     reach = torch.where(torch.isfinite(reach), reach, fallback)

@@ -21,7 +21,8 @@ VIEWS = 4
 AIM_HEIGHT_M = 0.9
 """Every view looks at the subject at this height over the ground."""
 
-_ANKLE_HEIGHT_M = 0.09
+ANKLE_HEIGHT_M = 0.09
+"""Height of a standing adult's COCO ankle over the ground."""
 _HIP_HEIGHT_M = 0.88
 _VIRTUAL_HEIGHT_M = 1.6
 _MIN_SLANT_M = 0.8
@@ -35,7 +36,7 @@ _FLAT_LIMIT_M = 1.3
 _UPRIGHT_M = [0.66, 0.70, 0.70, 0.68, 0.68, 0.50, 0.50, 0.22, 0.22, 0.0, 0.0, 0.0, 0.0, -0.40, -0.40, -0.77, -0.77]
 """Heights (m) of an upright person's COCO-17 joints over the hips."""
 _HIPS = list(COCO17.root)
-_ANKLES = [COCO17.index("left_ankle"), COCO17.index("right_ankle")]
+ANKLES = [COCO17.index("left_ankle"), COCO17.index("right_ankle")]
 
 
 @dataclass(frozen=True)
@@ -166,10 +167,10 @@ def _anchor(seen: Observation, directions: Tensor, origin: Tensor) -> Anchor:
 
 def _ankle_distance(seen: Observation, directions: Tensor, height: Tensor) -> Tensor:
     """Horizontal distance ``(B,T)`` m at which the nearer ankle's ray is at ankle height; infinite where unknown."""
-    ankles = directions[:, :, _ANKLES]
+    ankles = directions[:, :, ANKLES]
     down = -ankles[..., 1]
-    reach = (height[..., None] - _ANKLE_HEIGHT_M) * ankles[..., [0, 2]].norm(dim=-1) / down.clamp_min(1e-4)
-    known = (seen.score[:, :, _ANKLES] > 0) & (down > 0.01)
+    reach = (height[..., None] - ANKLE_HEIGHT_M) * ankles[..., [0, 2]].norm(dim=-1) / down.clamp_min(1e-4)
+    known = (seen.score[:, :, ANKLES] > 0) & (down > 0.01)
     return torch.where(known, reach, torch.inf).amin(-1)
 
 
