@@ -36,10 +36,6 @@ class Conditions:
     time_s: Tensor
     valid: Tensor
 
-    def repeat(self, copies: int) -> Conditions:
-        """Return every window ``copies`` times, one after another."""
-        return Conditions(*(value.repeat_interleave(copies, 0) for value in vars(self).values()))
-
 
 def build_conditions(scene: Scene, white: Whitening) -> Conditions:
     """Return the network's conditions for ``scene``."""

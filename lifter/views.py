@@ -9,7 +9,7 @@ own ground track, at 90, 180 and 270 degrees from V0 (method 7.1).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -241,8 +241,3 @@ def _rig(seen: Observation, directions: Tensor, origin: Tensor, anchor: Anchor) 
     score = seen.score * ahead_of_camera
     xy0 = torch.where(score[..., None] > 0, in_v0[..., :2] / depth, torch.zeros_like(in_v0[..., :2]))
     return Rig(R, t, center, directions / depth, xy0, score)
-
-
-def with_scores(seen: Observation, score: Tensor) -> Observation:
-    """Return ``seen`` with other scores ``(B,T,J)``; positions without a score are cleared."""
-    return replace(seen, score=score, xy=torch.where(score[..., None] > 0, seen.xy, torch.zeros_like(seen.xy)))

@@ -274,3 +274,19 @@ class Canvas:
         mesh = pyrender.Mesh([primitive])
         self._scene.add(mesh)
         return mesh
+
+
+class DrawsOnCanvas:
+    """What draws on a canvas of its own: a context manager that frees it."""
+
+    _canvas: Canvas
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Free the graphics memory."""
+        self._canvas.close()

@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
-from mocap_video.render.gl import Canvas, ScreenMesh
+from mocap_video.render.gl import Canvas, DrawsOnCanvas, ScreenMesh
 from mocap_video.render.lens import Lens
 from mocap_video.render.mesh import PosedMesh, Topologies
 from mocap_video.render.shading import StudioLight
 from mocap_video.render.text import blend, cover, draw_text, pill_mask
 from mocap_video.types import Camera
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _PAD_PX = 3
 _STEP_M, _STEP_SHARE = 0.10, 0.02
@@ -40,7 +35,7 @@ class _Placed:
     depth: float
 
 
-class OverlayRenderer:
+class OverlayRenderer(DrawsOnCanvas):
     """Draws bodies over frames of one fixed camera; a context manager.
 
     The lens is in the picture: see ``Lens``. People hide each other by depth.
@@ -53,16 +48,6 @@ class OverlayRenderer:
         self._lens = Lens(camera)
         self._topologies = Topologies()
         self._canvas = Canvas()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the graphics memory."""
-        self._canvas.close()
 
     def draw(
         self,

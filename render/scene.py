@@ -4,21 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from mocap_video.calib.ground import canonical_frame
 from mocap_video.render.backdrop import SKY_COLOUR, SUN, SUN_COLOUR, render_backdrop
-from mocap_video.render.gl import Canvas, ScreenMesh
+from mocap_video.render.gl import Canvas, DrawsOnCanvas, ScreenMesh
 from mocap_video.render.lens import Lens
 from mocap_video.render.mesh import PosedMesh, Topologies
 from mocap_video.types import Camera, GroundPlane
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _BOUNCE = np.array([0.34, 0.32, 0.29]) * 0.45
 """Light that the ground throws back up."""
@@ -39,7 +34,7 @@ class _Shadow:
     strength: float
 
 
-class SceneRenderer:
+class SceneRenderer(DrawsOnCanvas):
     """Renders frames of people at a site; a context manager. The same ``seed`` gives the same video.
 
     ``noise`` is the standard deviation of the camera's noise in grey levels of 0..255.
@@ -59,16 +54,6 @@ class SceneRenderer:
         self._seed = seed
         self._topologies = Topologies()
         self._canvas = Canvas()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the graphics memory."""
-        self._canvas.close()
 
     def draw(self, meshes: Sequence[PosedMesh], time_s: float) -> np.ndarray:
         """Return the frame ``(H,W,3)`` uint8 RGB at ``time_s`` s with ``meshes``, whose colours are the clothes'."""

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
-from mocap_video.render.gl import Canvas, ScreenMesh
+from mocap_video.render.gl import Canvas, DrawsOnCanvas, ScreenMesh
 from mocap_video.render.mesh import PosedMesh, Topologies, Topology, coarsen
 from mocap_video.render.paper import PageMap, draw_paper, fit_page
 from mocap_video.render.shading import StudioLight
 from mocap_video.render.text import blend, cover, draw_text, pill_mask
 from mocap_video.types import Camera, GroundPlane
-
-if TYPE_CHECKING:
-    from typing_extensions import Self
 
 _LIGHT = StudioLight(
     ambient=0.42,
@@ -69,7 +64,7 @@ class GroundPath:
         return max(int(np.searchsorted(self.time_s, time_s + 1e-6, side="right")) - 1, 0)
 
 
-class TopView:
+class TopView(DrawsOnCanvas):
     """Draws the site from above, frame by frame; a context manager.
 
     The page's up direction is the camera's heading on the ground, so left and right are as in the video. The extent is
@@ -95,16 +90,6 @@ class TopView:
         self._topologies = Topologies()
         self._thin: dict[Topology, tuple[np.ndarray, Topology]] = {}
         self._canvas = Canvas()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Free the graphics memory."""
-        self._canvas.close()
 
     def pixels_of(self, points_world: np.ndarray) -> np.ndarray:
         """Return where on the page, ``(...,2)`` px, ``points_world (...,3)`` m of the site world lie."""
