@@ -1,0 +1,127 @@
+"""Weights that are fetched, not shipped: which there are, where they lie, and whether they are what was published."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+import yaml
+
+from mocap_video.artifacts import digest_file
+from mocap_video.detectors.assets import MODELS_FOLDER
+from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
+
+FOLDER_VARIABLE = "MOCAP_VIDEO_WEIGHTS"
+"""Environment variable that names another folder for weights than the cache folder of the platform."""
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """One file: its ``url``; the ``sha256`` that was published in hexadecimal, whole or its first digits, or "".
+
+    ``pointer`` is "" or the URL of a Git LFS pointer, a short text that states SHA-256 and size of the file.
+    """
+
+    url: str
+    sha256: str = ""
+    pointer: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the file on disk, which is upstream's."""
+        return Path(urlsplit(self.url).path).name
+
+
+@dataclass(frozen=True)
+class Weights:
+    """An entry of the list: ``model`` is its name in its own framework, ``purpose`` and ``licence`` are for people."""
+
+    name: str
+    purpose: str
+    model: str
+    licence: str
+    files: tuple[WeightsFile, ...]
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the files, whether or not they are there."""
+        return weights_folder() / self.name
+
+    def paths(self) -> tuple[Path, ...]:
+        """Return where each file belongs, whether or not it is there."""
+        return tuple(self.folder / file.name for file in self.files)
+
+    def missing(self) -> tuple[Path, ...]:
+        """Return the paths at which there is no file yet."""
+        return tuple(path for path in self.paths() if not path.is_file())
+
+
+def weights_folder() -> Path:
+    """Return the folder under which all weights lie: ``MOCAP_VIDEO_WEIGHTS``, or in the user's cache."""
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    return Path(chosen) if chosen else platformdirs.user_cache_path("mocap-video") / "weights"
+
+
+@cache
+def known_weights() -> dict[str, Weights]:
+    """Return every entry of the list by name, in its order."""
+    entries = yaml.safe_load((MODELS_FOLDER / "weights.yaml").read_text(encoding="utf-8"))
+    return {
+        name: Weights(
+            name,
+            entry["purpose"],
+            entry["model"],
+            entry["licence"],
+            tuple(WeightsFile(**file) for file in entry["files"]),
+        )
+        for name, entry in entries.items()
+    }
+
+
+def weights_named(name: str) -> Weights:
+    """Return the entry ``name``; ``ConfigError`` where there is none."""
+    known = known_weights()
+    if name not in known:
+        raise ConfigError(f"weights {name!r}: expected one of {', '.join(known)}.")
+    return known[name]
+
+
+def weights_path(name: str) -> Path:
+    """Return the file of the weights ``name``, or their folder where they consist of several files.
+
+    Only looks whether they are there: ``verified_digests`` reads them. Raises ``MissingAsset`` with the command that
+    fetches them, and ``ConfigError`` for a name that is not in the list.
+    """
+    weights = weights_named(name)
+    missing = weights.missing()
+    if missing:
+        raise MissingAsset(
+            f"{missing[0]}: the weights {name} are not there. Fetch them with: mocap-video weights fetch {name}"
+        )
+    return weights.paths()[0] if len(weights.files) == 1 else weights.folder
+
+
+def verified_digests(name: str) -> tuple[str, ...]:
+    """Return the SHA-256 of every file of the weights ``name``, in the order of the list, once they agree with it.
+
+    Raises what ``weights_path`` raises, and ``ArtifactError`` for a file that is not the one published.
+    """
+    weights_path(name)
+    weights = weights_named(name)
+    digests = tuple(digest_file(path) for path in weights.paths())
+    for file, path, digest in zip(weights.files, weights.paths(), digests, strict=True):
+        check_digest(path, digest, file.sha256, f"mocap-video weights fetch {name}")
+    return digests
+
+
+def check_digest(path: Path, digest: str, published: str, command: str) -> None:
+    """Raise ``ArtifactError`` unless the SHA-256 ``digest`` of ``path`` begins with the digits ``published``."""
+    if not digest.startswith(published):
+        raise ArtifactError(
+            f"{path}: expected SHA-256 {published}{'...' if len(published) < 64 else ''}, got {digest}. The file is "
+            f"damaged or another one: delete it, then {command}"
+        )
