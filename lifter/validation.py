@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -19,7 +18,7 @@ from mocap_video.lifter.data.motions import SourceClip, read_motions
 from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig
 from mocap_video.lifter.data.retarget import retarget
 from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, observe
-from mocap_video.lifter.metrics import MotionErrors, motion_errors, pool_errors
+from mocap_video.lifter.metrics import MotionErrors, frame_errors, pool_errors
 from mocap_video.lifter.views import ANKLE_HEIGHT_M, ANKLES, Observation, Scene, build_scene
 from mocap_video.skeletons import COCO17, SMPL24
 
@@ -123,14 +122,16 @@ def flat_baseline(scene: Scene) -> Tensor:
 
 
 def evaluate(sample: Sample, lift: Callable[[Scene], Tensor], batch: int = 64) -> MotionErrors:
-    """Return the errors of ``lift`` on ``sample``, pooled over the frames whose truth is known."""
+    """Return the errors of ``lift`` on ``sample``: each window a clip, pooled over the frames whose truth is known."""
     parts = []
     for first in range(0, len(sample.joints), batch):
-        index = slice(first, first + batch)
-        seen = sample.seen.select(index)
-        predicted = lift(build_scene(seen)).numpy()
-        truth = sample.joints[index].numpy()
-        valid = seen.valid.numpy() & (seen.score > 0).any(-1).numpy()
-        p, g = predicted[valid], truth[valid]
-        parts.append(motion_errors(p, np.where(np.isfinite(g), g, np.nan), COCO17))
+        seen = sample.seen.select(slice(first, first + batch))
+        used = seen.valid & (seen.score > 0).any(-1)
+        truth = torch.where(used[..., None, None], sample.joints[first : first + batch], torch.nan)
+        fps = 1 / seen.time_s.diff(dim=1).median(1).values
+        parts += [
+            frame_errors(p.numpy(), g.numpy(), COCO17, float(rate))
+            for p, g, rate in zip(lift(build_scene(seen)), truth, fps, strict=True)
+            if torch.isfinite(g).any()
+        ]
     return pool_errors(parts)

@@ -131,7 +131,7 @@ def errors_of(result: ClipResult, truth: DemoTruth) -> MotionErrors:
         raise NoPersonError(f"{result.video.path}: nobody was found in the demo's clip. Run mocap-video doctor.")
     motion: Motion3D = max((person.motion for person in result.people), key=lambda found: len(found.frames))
     mine, theirs = match_times(motion.time_s, truth.time_s, tolerance_s=0.4 / RATE)
-    return motion_errors(motion.joints[mine], truth.joints_world[theirs], COCO17)
+    return motion_errors(motion.joints[mine], truth.joints_world[theirs], COCO17, RATE)
 
 
 def _tensors(motion: BodyMotion) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -73,7 +73,7 @@ def errors_against(person: PersonRecord, truth: np.ndarray, late: int) -> Motion
     """Compare ``person`` with ``truth (T,17,3)`` m at 60 Hz, the video being ``late`` frames behind."""
     time_s = np.arange(len(truth)) / TRUTH_HZ
     mine, theirs = match_times(person.time_s - late / TRUTH_HZ, time_s, 0.4 / TRUTH_HZ)
-    return motion_errors(person.joints_world[mine], truth[theirs], COCO17)
+    return motion_errors(person.joints_world[mine], truth[theirs], COCO17, TRUTH_HZ)
 
 
 def longest(people: list[PersonRecord]) -> PersonRecord:
