@@ -15,6 +15,9 @@ from mocap_video.artifacts import digest_file
 from mocap_video.detectors.assets import MODELS_FOLDER
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
 
+NOTE = "SHA256SUMS"
+"""File beside fetched weights with the digest of each as it arrived, in the format of the command sha256sum."""
+
 FOLDER_VARIABLE = "MOCAP_VIDEO_WEIGHTS"
 """Environment variable that names another folder for weights than the cache folder of the platform."""
 
@@ -106,22 +109,29 @@ def weights_path(name: str) -> Path:
 
 
 def verified_digests(name: str) -> tuple[str, ...]:
-    """Return the SHA-256 of every file of the weights ``name``, in the order of the list, once they agree with it.
+    """Return the SHA-256 of every file of the weights ``name``, in the order of the list, once all are right.
 
-    Raises what ``weights_path`` raises, and ``ArtifactError`` for a file that is not the one published.
+    Each file is read and compared with the digest that was published and with the one noted when it was fetched. Raises
+    what ``weights_path`` raises, and ``ArtifactError`` for a file that is another one or has changed.
     """
     weights_path(name)
     weights = weights_named(name)
-    digests = tuple(digest_file(path) for path in weights.paths())
-    for file, path, digest in zip(weights.files, weights.paths(), digests, strict=True):
-        check_digest(path, digest, file.sha256, f"mocap-video weights fetch {name}")
-    return digests
+    noted = noted_digests(weights.folder)
+    digests = []
+    for file, path in zip(weights.files, weights.paths(), strict=True):
+        digest = digest_file(path)
+        for expected in (file.sha256, noted.get(file.name, "")):
+            if not digest.startswith(expected):
+                raise ArtifactError(
+                    f"{path}: expected SHA-256 {expected}{'...' if len(expected) < 64 else ''}, got {digest}. It is "
+                    f"damaged or another file: delete it, then mocap-video weights fetch {name}"
+                )
+        digests.append(digest)
+    return tuple(digests)
 
 
-def check_digest(path: Path, digest: str, published: str, command: str) -> None:
-    """Raise ``ArtifactError`` unless the SHA-256 ``digest`` of ``path`` begins with the digits ``published``."""
-    if not digest.startswith(published):
-        raise ArtifactError(
-            f"{path}: expected SHA-256 {published}{'...' if len(published) < 64 else ''}, got {digest}. The file is "
-            f"damaged or another one: delete it, then {command}"
-        )
+def noted_digests(folder: Path) -> dict[str, str]:
+    """Return the SHA-256 by file name that were noted in ``folder`` when its files were fetched."""
+    note = folder / NOTE
+    lines = note.read_text(encoding="utf-8").splitlines() if note.is_file() else []
+    return {name: digest for digest, name in (line.split(maxsplit=1) for line in lines)}

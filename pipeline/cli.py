@@ -15,7 +15,9 @@ import click
 
 from mocap_video import __version__
 from mocap_video.errors import ConfigError, MissingAsset, MocapVideoError
+from mocap_video.pipeline.cli_help import examples
 from mocap_video.pipeline.cli_train import train
+from mocap_video.pipeline.cli_weights import weights
 
 if TYPE_CHECKING:
     from mocap_video.pipeline.lifting import Settings
@@ -70,14 +72,9 @@ verbosity = click.option(
 )  # fmt: skip
 
 
-def _examples(*commands: str) -> str:
-    """Return the examples at the end of a command's help; the mark keeps click from re-wrapping them."""
-    return "\b\n" + "\n".join(["Example:", *(f"  {command}" for command in commands)])
-
-
 @click.group(
     cls=Shell,
-    epilog=_examples("mocap-video run clip.mp4 --calib cam.yaml"),
+    epilog=examples("mocap-video run clip.mp4 --calib cam.yaml"),
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
 @click.version_option(__version__, prog_name="mocap-video")
@@ -150,7 +147,7 @@ def _with_options(command: Command, options: list[Callable[[Command], Command]])
 
 
 @main.command(
-    epilog=_examples(
+    epilog=examples(
         "mocap-video run clip.mp4 --calib cam.yaml -o out/clip",
         "mocap-video run clip.mp4 --calib cam.yaml --people 1 --height 1.80 --start 2 --end 12",
     )
@@ -189,7 +186,7 @@ def run(
 
 
 @main.command(
-    epilog=_examples(
+    epilog=examples(
         "mocap-video lift person.npz --calib cam.yaml -o out/person",
         "mocap-video lift person.npz --calib cam.yaml --fps 59.94",
     )
@@ -225,7 +222,7 @@ def lift(
     _finish(output, as_json)
 
 
-@main.command(epilog=_examples("mocap-video demo", "mocap-video demo -o /tmp/demo --device cpu"))
+@main.command(epilog=examples("mocap-video demo", "mocap-video demo -o /tmp/demo --device cpu"))
 @verbosity
 @click.option("-o", "--output", type=PATH, default=Path("demo"), show_default=True, help="Where to write.")
 @lifting_options
@@ -240,7 +237,7 @@ def demo(output: Path, as_json: bool, **options: Any) -> None:
     click.echo(outcome.as_text())
 
 
-@main.command(epilog=_examples("mocap-video doctor"))
+@main.command(epilog=examples("mocap-video doctor"))
 @verbosity
 @click.option("-o", "--output", type=PATH, default=Path("out"), show_default=True, help="Folder to test writing to.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
@@ -262,7 +259,7 @@ def doctor(output: Path, as_json: bool) -> None:
         raise click.exceptions.Exit(MissingAsset.exit_code)
 
 
-@main.command(epilog=_examples("mocap-video export out/clip --to csv"))
+@main.command(epilog=examples("mocap-video export out/clip --to csv"))
 @verbosity
 @click.argument("results", type=PATH)
 @click.option("--to", "formats", required=True, callback=_formats, metavar="csv", help="Formats to write.")
@@ -276,6 +273,7 @@ def export(results: Path, formats: tuple[str, ...], as_json: bool) -> None:
 
 
 main.add_command(train)
+main.add_command(weights)
 
 
 def _finish(output: Path, as_json: bool) -> None:

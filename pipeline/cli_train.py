@@ -6,11 +6,9 @@ from pathlib import Path
 
 import click
 
+from mocap_video.pipeline.cli_help import examples
+
 _PATH = click.Path(path_type=Path)
-
-
-def _example(command: str) -> str:
-    return f"\b\nExample:\n  {command}"
 
 
 @click.group()
@@ -21,7 +19,7 @@ def train() -> None:
     """
 
 
-@train.command(epilog=_example("mocap-video train prepare motions/ -o prepared/train.safetensors"))
+@train.command(epilog=examples("mocap-video train prepare motions/ -o prepared/train.safetensors"))
 @click.argument("motions", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="The prepared bank to write.")
 @click.option("--split", default="train", show_default=True, help="Split of the motion set's manifest.")
@@ -40,7 +38,7 @@ def _stage(config: str, bank: Path, output: Path, start_from: Path | None) -> No
     click.echo(f"weights: {training.train(config, bank, output, start_from=start_from)}")
 
 
-@train.command(epilog=_example("mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1"))
+@train.command(epilog=examples("mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1"))
 @click.option("--bank", type=_PATH, required=True, help="Prepared motion.")
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of checkpoints and weights.")
 @click.option("--config", default="coco17_pretrain", show_default=True, metavar="NAME|FILE", help="How to train.")
@@ -50,7 +48,7 @@ def pretrain(config: str, bank: Path, output: Path) -> None:
 
 
 @train.command(
-    epilog=_example(
+    epilog=examples(
         "mocap-video train finetune --bank prepared/train.safetensors "
         "--start-from runs/stage1/weights.safetensors -o runs/stage2"
     )

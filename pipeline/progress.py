@@ -10,6 +10,9 @@ from typing import Protocol
 Advance = Callable[[int], None]
 """Called with how many more frames are done."""
 
+Transferred = Callable[[int, int | None], None]
+"""Called with how many bytes of a file have arrived, and how many there are, None where that is unknown."""
+
 
 class Progress(Protocol):
     """What a run reports while it works."""
@@ -22,6 +25,10 @@ class Progress(Protocol):
         """Show a stage of ``total`` frames (None: unknown) until the block ends."""
         ...
 
+    def transfer(self, name: str) -> AbstractContextManager[Transferred]:
+        """Show the download of the file ``name`` until the block ends."""
+        ...
+
 
 class SilentProgress:
     """Says nothing."""
@@ -32,6 +39,10 @@ class SilentProgress:
     def stage(self, name: str, total: int | None) -> AbstractContextManager[Advance]:  # noqa: ARG002 - the protocol's
         """Count nothing."""
         return contextlib.nullcontext(lambda _: None)
+
+    def transfer(self, name: str) -> AbstractContextManager[Transferred]:  # noqa: ARG002 - the protocol's
+        """Count nothing."""
+        return contextlib.nullcontext(lambda _done, _total: None)
 
 
 class TerminalProgress:
@@ -64,3 +75,23 @@ class TerminalProgress:
             task = bars.add_task(name, total=total)
             yield lambda frames: bars.update(task, advance=frames)
             bars.update(task, total=total or 1, completed=total or 1)
+
+    @contextlib.contextmanager
+    def transfer(self, name: str) -> Iterator[Transferred]:
+        """Show a bar with bytes and their speed."""
+        from rich import progress, table
+
+        columns = (
+            progress.TextColumn(
+                "{task.description}", table_column=table.Column(max_width=30, no_wrap=True, overflow="ellipsis")
+            ),
+            progress.BarColumn(),
+            progress.DownloadColumn(),
+            progress.TransferSpeedColumn(),
+            progress.TimeRemainingColumn(elapsed_when_finished=True),
+        )
+        if not self._console.is_terminal:
+            self.note(f"{name} ...")
+        with progress.Progress(*columns, console=self._console, disable=not self._console.is_terminal) as bars:
+            task = bars.add_task(name, total=None)
+            yield lambda done, total: bars.update(task, completed=done, total=total)

@@ -183,3 +183,19 @@ def test_help_imports_nothing_heavy() -> None:
     shown = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     loaded = set(shown.partition("LOADED")[2].split())
     assert loaded & {"torch", "cv2", "mmengine", "OpenGL", "av", "scipy"} == set()
+
+
+def test_weights_list_says_what_there_is_and_verify_exits_4_for_what_is_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MOCAP_VIDEO_WEIGHTS", str(tmp_path))
+    listed = json.loads(invoke("weights", "list", "--json").stdout)
+    assert {entry["state"] for entry in listed} == {"absent"}
+    assert str(tmp_path) in invoke("weights", "list").stdout
+    assert invoke("weights", "verify").exit_code == 0
+    verified = invoke("weights", "verify", "vitpose-b")
+    assert verified.exit_code == 4
+    assert "mocap-video weights fetch vitpose-b" in verified.stdout
+    refused = invoke("weights", "fetch", "vitpose-b", "nothing-like-it")
+    assert refused.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
