@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from numpy._core.multiarray import _reconstruct, scalar
+
+from mocap_video.errors import ArtifactError, MissingAsset
 
 
 def _buffer_method(owner: object, name: str) -> Callable[..., object]:
@@ -33,3 +38,16 @@ def allow_runner_checkpoints() -> None:
             *dtypes,
         ]
     )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint of our training to the CPU. Raises ``MissingAsset`` or ``ArtifactError``."""
+    if not path.is_file():
+        raise MissingAsset(f"{path}: no checkpoint there")
+    allow_runner_checkpoints()
+    try:
+        stored = torch.load(path, map_location="cpu", weights_only=True)
+        stored["meta"]["training"], stored["state_dict"]
+    except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
+        raise ArtifactError(f"{path}: expected a checkpoint of the lifter's training ({error})") from error
+    return stored

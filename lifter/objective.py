@@ -34,7 +34,7 @@ def lifting_losses(
     Stage 1 (``multi_view`` False) learns one random view of each window from noise, cameras and ground alone; stage 2
     learns all views together, given V0's keypoints.
     """
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(sample.joints.device.type, enabled=False):  # geometry needs all 32 bits
         scene = build_scene(sample.seen)
         white = whitening(scene)
         conditions = build_conditions(scene, white)

@@ -1,36 +1,51 @@
 """Training with mmengine's Runner: stage 1 (one view, 2D) and stage 2 (all views), resumable at the very step.
 
-Samples are made on the training device from the step's number and the seed alone, so a resumed run sees what the
-uninterrupted one would have seen, and no loader can be the bottleneck.
+Samples are made on the training device from the seed, the step's number and the process's rank alone, so a resumed run
+sees what the uninterrupted one would have seen, and no loader can be the bottleneck. Under ``torchrun`` every process
+draws samples of its own, and gradients are averaged.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import json
+import os
+import secrets
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, Literal
 
 import torch
 from mmengine.config import Config
-from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.dist import get_dist_info
+from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
-from torch import Tensor
+from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset
 
-from mocap_video.errors import ConfigError, MissingAsset
+from mocap_video.errors import ConfigError
 from mocap_video.lifter.body import load_body
-from mocap_video.lifter.checkpoints import allow_runner_checkpoints
+from mocap_video.lifter.checkpoints import allow_runner_checkpoints, read_checkpoint
 from mocap_video.lifter.data.bank import read_bank
 from mocap_video.lifter.data.synthetic import SyntheticConfig, draw_samples
+from mocap_video.lifter.hooks import RateHook, RateSchedule, RunRecordHook, TimedCheckpointHook
 from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.objective import lifting_losses
+from mocap_video.lifter.optimizer import build_optimizer
 from mocap_video.lifter.weights import load_weights, save_weights
 from mocap_video.skeletons import SKELETONS
+
+MAY_CHANGE = frozenset({"steps", "save_every", "log_every"})
+"""What may differ when a run is resumed, places of files aside; the learning rate follows the new ``steps``."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run. ``stage`` 1 or 2; ``start_from``: weights to begin with (stage 1's for stage 2), or None."""
+    """One training run. ``stage`` 1 or 2; ``start_from``: weights to begin with (stage 1's for stage 2), or None.
+
+    ``batch``: windows a step in each process. ``bf16``: 16-bit products on a GPU; a CPU always computes in 32 bits.
+    """
 
     bank: Path
     work_dir: Path
@@ -42,14 +57,24 @@ class TrainConfig:
     warmup: int = 200
     batch: int = 64
     frames: int = 48
+    optimizer: Literal["adamw", "muon"] = "adamw"
     rate: float = 1e-4
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     seed: int = 0
     save_every: int = 200
     log_every: int = 20
-    bf16: bool = False
+    bf16: bool = True
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+
+    def record(self) -> dict[str, Any]:
+        """Return what this run is as JSON values: names of files, not their places."""
+        values = asdict(self) | {
+            "bank": self.bank.name,
+            "start_from": None if self.start_from is None else self.start_from.name,
+        }
+        del values["work_dir"]
+        return json.loads(json.dumps(values))
 
 
 class StepNumbers(Dataset[Tensor]):
@@ -89,67 +114,85 @@ class LifterTraining(BaseModel):
         config, device = self.train_config, next(self.denoiser.parameters()).device
         if self._bank.rotvec.device != device:
             self._bank, self._body = self._bank.to(device), self._body.to(device)
-        generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + int(inputs))
-        with torch.no_grad(), torch.autocast(device.type, enabled=False):
+        rank, processes = get_dist_info()
+        draw = int(inputs) * processes + rank  # two processes see in one step what one process sees in two
+        generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + draw)
+        with torch.no_grad():
             sample = draw_samples(self._bank, self._body, config.batch, config.frames, config.synthetic, generator)
-        return lifting_losses(self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16 and device.type == "cuda"):
+            return lifting_losses(
+                self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator
+            )
 
 
 def _only(items: list[Tensor]) -> dict[str, Tensor]:
     return {"inputs": items[0]}
 
 
-def build_runner(config: TrainConfig) -> Runner:
-    """Return the Runner of ``config``; it resumes from ``work_dir`` when there is a checkpoint."""
+def join_processes() -> bool:
+    """Join the other processes if ``torchrun`` started this one, over NCCL with GPUs and Gloo without; say whether."""
+    if not distributed.is_torchelastic_launched():
+        return False
+    if not distributed.is_initialized():  # mmengine would ask for a GPU
+        if torch.cuda.is_available():
+            torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    return True
+
+
+def _wrapper(config: TrainConfig) -> dict[str, Any]:
+    """Options of the wrapper that averages gradients over processes. Stage 1 leaves parts of the network unused."""
+    devices = [int(os.environ["LOCAL_RANK"])] if torch.cuda.is_available() else None
+    return {"type": "MMDistributedDataParallel", "device_ids": devices, "find_unused_parameters": config.stage == 1}
+
+
+def build_runner(config: TrainConfig, *, deadline: float | None = None) -> Runner:
+    """Return the Runner of ``config``; it resumes from ``work_dir`` when there is a checkpoint.
+
+    At ``deadline``, a value of ``time.monotonic()``, it saves a checkpoint and stops. Training raises ``ConfigError``
+    when ``work_dir`` holds a run of another configuration.
+    """
     allow_runner_checkpoints()
-    loop = {"type": "IterBasedTrainLoop", "max_iters": config.steps, "val_interval": config.steps + 1}
-    optimizer = {"type": "AdamW", "lr": config.rate, "weight_decay": config.weight_decay, "betas": (0.9, 0.98)}
-    wrapper = {
-        "type": "AmpOptimWrapper" if config.bf16 else "OptimWrapper",
-        "optimizer": optimizer,
-        "clip_grad": {"max_norm": config.clip_norm},
-    }
-    if config.bf16:
-        wrapper |= {"dtype": "bfloat16", "loss_scale": 1.0}
+    together = join_processes()
+    model = LifterTraining(config)
+    optimizer = build_optimizer(model.denoiser, config.optimizer, config.rate, config.weight_decay)
     return Runner(
-        model=LifterTraining(config),
+        model=model,
         work_dir=str(config.work_dir),
+        experiment_name=secrets.token_hex(4),  # mmengine shares logs and log values between runs of one name
         train_dataloader=DataLoader(StepNumbers(config.steps), batch_size=1, collate_fn=_only),
-        train_cfg=loop,
-        optim_wrapper=wrapper,
-        param_scheduler=[
-            {"type": "LinearLR", "start_factor": 0.01, "by_epoch": False, "begin": 0, "end": config.warmup},
-            {
-                "type": "CosineAnnealingLR",
-                "by_epoch": False,
-                "begin": config.warmup,
-                "end": config.steps,
-                "T_max": config.steps - config.warmup,
-                "eta_min": config.rate * 0.02,
-            },
-        ],
+        train_cfg={"type": "IterBasedTrainLoop", "max_iters": config.steps, "val_interval": config.steps + 1},
+        optim_wrapper=OptimWrapper(optimizer, clip_grad={"max_norm": config.clip_norm}),
         default_hooks={
             "logger": {"type": "LoggerHook", "interval": config.log_every},
-            "checkpoint": CheckpointHook(interval=config.save_every, by_epoch=False, max_keep_ckpts=2),
+            "checkpoint": TimedCheckpointHook(
+                deadline, interval=config.save_every, max_keep_ckpts=2, save_param_scheduler=False
+            ),
         },
-        custom_hooks=[EMAHook(ema_type="MomentumAnnealingEMA", momentum=0.002, gamma=50)],
+        custom_hooks=[
+            EMAHook(ema_type="MomentumAnnealingEMA", momentum=0.002, gamma=50),
+            RateHook(RateSchedule(config.rate, config.warmup, config.steps)),
+            RunRecordHook(config.record(), MAY_CHANGE | {"bank", "start_from"}),
+        ],
         randomness={"seed": config.seed},
         resume=True,
+        launcher="pytorch" if together else "none",
         default_scope="mmengine",
-        cfg=Config({}),
+        cfg=Config({"model_wrapper_cfg": _wrapper(config)} if together else {}),
         log_level="INFO",
     )
 
 
-def export_weights(config: TrainConfig, checkpoint: Path, path: Path, notes: dict[str, str]) -> None:
-    """Write the averaged network of a training ``checkpoint`` as weights. Raises ``MissingAsset`` when it is absent."""
-    if not checkpoint.is_file():
-        raise MissingAsset(f"{checkpoint}: no checkpoint there")
-    allow_runner_checkpoints()
-    stored = torch.load(checkpoint, map_location="cpu", weights_only=True)
+def export_weights(checkpoint: Path, path: Path) -> None:
+    """Write the averaged network of a training ``checkpoint`` as weights, with the run's configuration in the header.
+
+    Raises ``MissingAsset`` when it is absent, ``ArtifactError`` when it is no checkpoint of this training.
+    """
+    stored = read_checkpoint(checkpoint)
+    record = json.loads(stored["meta"]["training"])
     # mmengine's EMAHook swaps on saving: what resumes and evaluates as `state_dict` is the average
     prefix = "denoiser."
     state = {name[len(prefix) :]: value for name, value in stored["state_dict"].items() if name.startswith(prefix)}
-    model = LifterTraining(config).denoiser
+    model = Denoiser(NetworkConfig(**record["network"]))
     model.load_state_dict(state)
-    save_weights(model, SKELETONS[config.skeleton], path, notes)
+    save_weights(model, SKELETONS[record["skeleton"]], path, {"training": json.dumps(record)})

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 
@@ -40,6 +38,8 @@ def train(config: str, bank: Path, work_dir: Path, *, start_from: Path | None = 
 
     mmengine takes a GPU when there is one. Returns the weights it wrote: ``work_dir/weights.safetensors``.
     """
+    from mmengine.dist import is_main_process
+
     from mocap_video.lifter.training import TrainConfig, build_runner, export_weights
 
     path = Path(config)
@@ -51,13 +51,8 @@ def train(config: str, bank: Path, work_dir: Path, *, start_from: Path | None = 
     chosen = parse_section(TrainConfig, values, str(path))
     if chosen.stage not in (1, 2):
         raise ConfigError(f"{path}: stage: expected 1 or 2, got {chosen.stage}")
-    runner = build_runner(chosen)
-    runner.train()
+    build_runner(chosen).train()
     weights = work_dir / "weights.safetensors"
-    public = replace(chosen, bank=Path(bank.name), work_dir=Path(), start_from=None)
-    notes = {
-        "training": json.dumps(asdict(public), default=str),
-        "start_from": "" if start_from is None else start_from.name,
-    }
-    export_weights(chosen, work_dir / f"iter_{chosen.steps}.pth", weights, notes)
+    if is_main_process():
+        export_weights(work_dir / f"iter_{chosen.steps}.pth", weights)
     return weights
