@@ -90,12 +90,12 @@ def _is(expected: Expected, part: Path, digest: str) -> bool:
 def _fetch_whole(url: str, part: Path, expected: Expected, transferred: Transferred) -> str:
     """Ask for what is missing until ``part`` is whole, as long as something arrives; return its SHA-256."""
     idle = 0
+    reason: Exception = ConnectionError("the connection ended too early")
     while idle < TRIES:
         before = _size(part)
         try:
             if _receive(url, part, expected, transferred):
                 return digest_file(part)
-            reason: Exception = ConnectionError("the connection ended too early")
         except urllib.error.HTTPError as error:
             if error.code < http.HTTPStatus.INTERNAL_SERVER_ERROR and error.code != http.HTTPStatus.TOO_MANY_REQUESTS:
                 raise MissingAsset(f"{url}: the server refuses ({error})") from error

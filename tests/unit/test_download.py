@@ -47,9 +47,8 @@ class Server(http.server.ThreadingHTTPServer):
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
     def do_GET(self) -> None:
+        assert isinstance(self.server, Server)
         server = self.server
         asked = self.headers["Range"]
         server.asked.append(asked)
@@ -222,7 +221,7 @@ def test_a_fetch_that_failed_halfway_is_partial_and_says_what_to_do_by_hand(know
     server.breaks = [len(CONTENT), len(POINTER), 1000, *[0] * downloading.TRIES]
     with pytest.raises(MissingAsset, match="1000 bytes are kept") as caught:
         fetch_weights("net", SilentProgress())
-    by_hand = f"on another machine and put it at {known / 'model.safetensors'}, then mocap-video weights verify net"
+    by_hand = f"on another machine, put it at {known / 'model.safetensors'}, then mocap-video weights verify net"
     assert by_hand in str(caught.value)
     assert states() == ["partial"]
     assert [status.state for status in verify_weights(["net"])] == ["partial"]
