@@ -73,14 +73,16 @@ class BodyModel:
     coco: KeypointBasis
     soles: KeypointBasis
 
-    def pose(self, betas: Tensor, rotations: Tensor, transl: Tensor) -> Posed:
+    def pose(self, betas: Tensor, rotations: Tensor, transl: Tensor, bones: Tensor | None = None) -> Posed:
         """Pose the joints and keypoints.
 
         ``betas (...,10)``, ``rotations (...,24,3,3)`` each relative to its parent, ``transl (...,3)`` m; leading
-        dimensions broadcast. Pose-dependent corrections move vertices alone, not these keypoints.
+        dimensions broadcast. ``bones (...,24,3)`` stretches each joint's offset from its parent along the rest pose's
+        axes, beyond what the betas span; the flesh around a joint keeps its size. Pose-dependent corrections move
+        vertices alone, not these keypoints.
         """
         rest = self.rest_joints + (self.rest_joints_shape @ betas[..., None, :, None])[..., 0]
-        R, position = _chain(rotations, rest)
+        R, position = _chain(rotations, rest, bones)
         moved, place = position - (R @ rest[..., None])[..., 0], transl[..., None, :]
         return Posed(
             joints=position + place,
@@ -116,7 +118,7 @@ class BodyModel:
         return BodyModel(**{name: move(value) for name, value in vars(self).items()})  # type: ignore[arg-type]
 
 
-def _chain(rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+def _chain(rotations: Tensor, rest: Tensor, bones: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Forward kinematics, root at its rest place: world rotations ``(...,24,3,3)`` and positions ``(...,24,3)``."""
     shape = torch.broadcast_shapes(rotations.shape[:-3], rest.shape[:-2])
     rotations, rest = rotations.expand(*shape, 24, 3, 3), rest.expand(*shape, 24, 3)
@@ -125,6 +127,8 @@ def _chain(rotations: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
     for joint in range(1, 24):
         parent = SMPL_PARENTS[joint]
         bone = rest[..., joint, :] - rest[..., parent, :]
+        if bones is not None:
+            bone = bone * bones[..., joint, :]
         R.append(R[parent] @ rotations[..., joint, :, :])
         position.append((R[parent] @ bone[..., None])[..., 0] + position[parent])
     return torch.stack(R, -3), torch.stack(position, -2)

@@ -10,7 +10,7 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import ground_pointmap, pitch_roll_height
 from mocap_video.lifter.representation import Whitening
-from mocap_video.lifter.views import ANKLE_HEIGHT_M, ANKLES, VIEWS, Scene
+from mocap_video.lifter.views import VIEWS, Scene
 
 POINTMAP_CELLS = 8
 FRAME_FEATURES = 25
@@ -74,10 +74,11 @@ def _frame_features(scene: Scene, white: Whitening) -> Tensor:
     step = torch.diff(anchor.point, dim=1, append=anchor.point[:, -1:])
     gap = torch.diff(seen.time_s, dim=1, append=seen.time_s[:, -1:] + 1.0).clamp_min(1e-3)
     features.append(horizontal(step / gap[..., None], 2.0))
-    rays = rig.rays[:, :, ANKLES]
+    ankles = scene.skeleton.pair("ankle")
+    rays = rig.rays[:, :, ankles]
     down = (-rays[..., 1]).clamp_min(1e-3)
-    reach = ((origin[..., 1:2] - ANKLE_HEIGHT_M) / down)[..., None]
-    known = ((rig.score0[:, :, ANKLES] > 0) & (rays[..., 1] < -0.01)).to(rays.dtype)
+    reach = ((origin[..., 1:2] - scene.skeleton.stance.ankle_m) / down)[..., None]
+    known = ((rig.score0[:, :, ankles] > 0) & (rays[..., 1] < -0.01)).to(rays.dtype)
     hits = origin[:, :, None] + rays * reach - anchor.point[:, :, None]
     unit = anchor.sigma[..., None, None].clamp_min(0.1) * 3
     for side in range(2):

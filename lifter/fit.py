@@ -29,9 +29,10 @@ from mocap_video.lifter.fit_energy import (
 from mocap_video.lifter.fit_features import FREE, Layout, Pose, layout
 from mocap_video.lifter.fit_solver import minimize, minimize_with_shape
 from mocap_video.lifter.fit_start import start_betas, start_pose
+from mocap_video.lifter.keypoints import keypoints as keypoints_of
 from mocap_video.lifter.pose_prior import PosePrior, pose_prior
 from mocap_video.lifter.rotations import matrix_from_six, rotvec_from_matrix, six_from_matrix
-from mocap_video.skeletons import SKELETONS, SMPL24, Skeleton
+from mocap_video.skeletons import SKELETONS, Skeleton
 from mocap_video.types import BodyFit, Calibration, Keypoints2D, Motion3D
 
 __all__ = ["FitConfig", "fit_bodies", "fit_body", "stature"]
@@ -273,8 +274,7 @@ def _result(
 ) -> BodyFit:
     """Move a person's pose from the canonical frame into the site world."""
     posed = body.pose(betas, pose.rotations, pose.transl)
-    points = posed.joints if skeleton is SMPL24 else posed.coco
-    residual = (points - track.joints).square().sum(-1).mean(-1).sqrt()
+    residual = (keypoints_of(posed, skeleton) - track.joints).square().sum(-1).mean(-1).sqrt()
     R_site = torch.as_tensor(frame.R_canonical_from_site.T)
     global_orient = rotvec_from_matrix(R_site @ pose.R_root.cpu().double())
     rest_pelvis = (body.rest_joints[0] + body.rest_joints_shape[0] @ betas).cpu().double().numpy()

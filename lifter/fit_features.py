@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from mocap_video.lifter.body import BodyModel, KeypointBasis, Posed
+from mocap_video.lifter.keypoints import keypoints, mixed
 from mocap_video.lifter.rotations import matrix_from_rotvec, right_jacobian, skew
 from mocap_video.skeletons import SMPL24, SMPL_PARENTS, Skeleton
 
@@ -82,7 +83,7 @@ def layout(skeleton: Skeleton) -> Layout:
 def features(body: BodyModel, betas: Tensor, pose: Pose, skeleton: Skeleton) -> tuple[Tensor, Posed]:
     """Return the stack ``(B,L,N,3)`` and the posed body; ``betas (...,10)`` broadcast against ``(B,L)``."""
     posed = body.pose(betas, pose.rotations, pose.transl)
-    points = posed.joints if skeleton is SMPL24 else posed.coco
+    points = keypoints(posed, skeleton)
     return torch.cat([points, posed.joints, posed.soles, pose.rotvec[..., _BODY, :]], -2), posed
 
 
@@ -91,8 +92,9 @@ def pose_jacobian(body: BodyModel, betas: Tensor, pose: Pose, posed: Posed, skel
     subtree = _SUBTREE.to(pose.transl)
     free = list(FREE)
     joints = (posed.joints[..., :, None, :] - posed.joints[..., None, :, :]) * subtree[..., None]
-    coco = joints if skeleton is SMPL24 else _arms(body.coco, body, betas, posed, subtree)
-    arms = torch.cat([coco, joints, _arms(body.soles, body, betas, posed, subtree)], -3)[..., free, :]
+    coco, soles = (_arms(basis, body, betas, posed, subtree) for basis in (body.coco, body.soles))
+    points = mixed(joints, coco, soles, skeleton, dim=-3)
+    arms = torch.cat([points, joints, soles], -3)[..., free, :]
     axes = posed.R_world_from_joint[..., free, :, :]
     axes = torch.cat([axes[..., :1, :, :], axes[..., 1:, :, :] @ right_jacobian(pose.rotvec[..., _BODY, :])], -3)
     turned = -skew(arms) @ axes[..., None, :, :, :]

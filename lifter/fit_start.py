@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from mocap_video.lifter.body import BodyModel
+from mocap_video.lifter.keypoints import keypoints
 from mocap_video.lifter.rotations import matrix_from_rotvec, rotvec_from_matrix
 from mocap_video.skeletons import SMPL24, Skeleton
 
@@ -37,7 +38,7 @@ def rest_points(body: BodyModel, betas: Tensor, skeleton: Skeleton) -> Tensor:
     """Return the T-pose's points of ``skeleton`` ``(...,J,3)`` m of ``betas (...,10)``, as the file places them."""
     eye = torch.eye(3, dtype=betas.dtype, device=betas.device).expand(24, 3, 3)
     posed = body.pose(betas, eye, betas.new_zeros(3))
-    return posed.joints if skeleton is SMPL24 else posed.coco
+    return keypoints(posed, skeleton)
 
 
 def start_betas(joints: Tensor, weight: Tensor, body: BodyModel, skeleton: Skeleton) -> Tensor:
@@ -85,7 +86,7 @@ def start_pose(joints: Tensor, betas: Tensor, body: BodyModel, skeleton: Skeleto
         rotvec[..., SMPL24.index(hinge) - 1, :] = bend
     rotations = torch.cat([R_root[..., None, :, :], matrix_from_rotvec(rotvec)], -3)
     posed = body.pose(betas, rotations, torch.zeros_like(middle_hip))
-    points = posed.joints if skeleton is SMPL24 else posed.coco
+    points = keypoints(posed, skeleton)
     torso = [skeleton.index(f"{side}_{part}") for side in ("left", "right") for part in ("hip", "shoulder")]
     return R_root, rotvec, (joints - points)[..., torso, :].mean(-2)
 

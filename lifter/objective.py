@@ -35,7 +35,7 @@ def lifting_losses(
     learns all views together, given V0's keypoints.
     """
     with torch.no_grad(), torch.autocast(sample.joints.device.type, enabled=False):  # geometry needs all 32 bits
-        scene = build_scene(sample.seen)
+        scene = build_scene(sample.seen, skeleton)
         white = whitening(scene)
         conditions = build_conditions(scene, white)
         x0 = encode(sample.joints, scene, white, skeleton).clamp(-TARGET_LIMIT, TARGET_LIMIT)

@@ -118,7 +118,9 @@ class LifterTraining(BaseModel):
         draw = int(inputs) * processes + rank  # two processes see in one step what one process sees in two
         generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + draw)
         with torch.no_grad():
-            sample = draw_samples(self._bank, self._body, config.batch, config.frames, config.synthetic, generator)
+            sample = draw_samples(
+                self._bank, self._body, self.skeleton, config.batch, config.frames, config.synthetic, generator
+            )
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16 and device.type == "cuda"):
             return lifting_losses(
                 self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator

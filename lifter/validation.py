@@ -19,7 +19,7 @@ from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig
 from mocap_video.lifter.data.retarget import retarget
 from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, observe
 from mocap_video.lifter.metrics import MotionErrors, frame_errors, pool_errors
-from mocap_video.lifter.views import ANKLE_HEIGHT_M, ANKLES, Observation, Scene, build_scene
+from mocap_video.lifter.views import Observation, Scene, build_scene
 from mocap_video.skeletons import COCO17, SMPL24
 
 EXACT = NoiseConfig(noisy=0.0, no_face=0.0, cut=0.0)
@@ -59,7 +59,7 @@ def held_out(
     valid = torch.cat([valid for _, _, valid in parts]).repeat(config.repeats, 1)
     generator = torch.Generator().manual_seed(config.seed)
     synthetic = SyntheticConfig(augment=None, noise=noise, cameras=config.cameras)
-    sample = observe(joints, time_s, valid, synthetic, generator)
+    sample = observe(joints, time_s, valid, COCO17, synthetic, generator)
     if truth == "source":
         unknown = torch.ones(17, dtype=torch.bool)
         unknown[_LIMBS] = False
@@ -87,7 +87,7 @@ def _windows_of(
         zero = torch.zeros(count, dtype=torch.int64)
         stride = torch.full((count,), config.stride)
         windows: Windows = bank.windows(zero, first, stride, config.frames, torch.ones(count))
-        return posed_joints(windows, body, None), windows.time_s, windows.valid
+        return posed_joints(windows, body, COCO17, None), windows.time_s, windows.valid
     offset = first[:, None] + config.stride * torch.arange(config.frames)
     valid = offset < len(clip.joints)
     source = torch.as_tensor(clip.joints)[offset.clamp_max(len(clip.joints) - 1)]
@@ -109,10 +109,15 @@ def flat_baseline(scene: Scene) -> Tensor:
     seen: Observation = scene.seen
     origin = geometry.camera_center(seen.R, seen.t)
     directions = geometry.ray_directions(seen.xy, seen.R[:, None, None])
-    ankles = directions[:, :, ANKLES]
+    pair = scene.skeleton.pair("ankle")
+    ankles = directions[:, :, pair]
     down = -ankles[..., 1]
-    reach = (origin[:, None, None, 1] - ANKLE_HEIGHT_M) / down.clamp_min(1e-4) * ankles[..., [0, 2]].norm(dim=-1)
-    known = (seen.score[:, :, ANKLES] > 0) & (down > 0.01)
+    reach = (
+        (origin[:, None, None, 1] - scene.skeleton.stance.ankle_m)
+        / down.clamp_min(1e-4)
+        * ankles[..., [0, 2]].norm(dim=-1)
+    )
+    known = (seen.score[:, :, pair] > 0) & (down > 0.01)
     reach = torch.where(known, reach, torch.inf).amin(-1)
     fallback = (scene.anchor.point - origin[:, None])[..., [0, 2]].norm(dim=-1)
     reach = torch.where(torch.isfinite(reach), reach, fallback)
@@ -131,7 +136,7 @@ def evaluate(sample: Sample, lift: Callable[[Scene], Tensor], batch: int = 64) -
         fps = 1 / seen.time_s.diff(dim=1).median(1).values
         parts += [
             frame_errors(p.numpy(), g.numpy(), COCO17, float(rate))
-            for p, g, rate in zip(lift(build_scene(seen)), truth, fps, strict=True)
+            for p, g, rate in zip(lift(build_scene(seen, COCO17)), truth, fps, strict=True)
             if torch.isfinite(g).any()
         ]
     return pool_errors(parts)

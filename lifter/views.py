@@ -15,28 +15,18 @@ import torch
 from torch import Tensor
 
 from mocap_video.calib import geometry
-from mocap_video.skeletons import COCO17
+from mocap_video.skeletons import Skeleton
 
 VIEWS = 4
 AIM_HEIGHT_M = 0.9
 """Every view looks at the subject at this height over the ground."""
 
-ANKLE_HEIGHT_M = 0.09
-"""Height of a standing adult's COCO ankle over the ground."""
-_HIP_HEIGHT_M = 0.88
 _VIRTUAL_HEIGHT_M = 1.6
 _MIN_SLANT_M = 0.8
 _MAX_SLANT_M = 80.0
 _SMOOTHING_S = 0.12
 _WIDE_SMOOTHING_S = 1.5
-_BONES = ((11, 13, 0.40), (12, 14, 0.40), (13, 15, 0.39), (14, 16, 0.39))
-"""Bones and adult lengths (m) whose apparent size tells the distance."""
-_TORSO_M = 0.50
 _FLAT_LIMIT_M = 1.3
-_UPRIGHT_M = [0.66, 0.70, 0.70, 0.68, 0.68, 0.50, 0.50, 0.22, 0.22, 0.0, 0.0, 0.0, 0.0, -0.40, -0.40, -0.77, -0.77]
-"""Heights (m) of an upright person's COCO-17 joints over the hips."""
-_HIPS = list(COCO17.root)
-ANKLES = [COCO17.index("left_ankle"), COCO17.index("right_ankle")]
 
 
 @dataclass(frozen=True)
@@ -68,7 +58,7 @@ class Observation:
 class Anchor:
     """Coarse root position per frame. ``point (B,T,3)`` m canonical, on the root's ray; ``slant (B,T)`` m along it;
     ``sigma (B,T)`` m: its standard deviation along the ray; ``cues (B,T,3)``: log slant by the feet's ground, by
-    apparent size and by hip height, relative to the fused one; ``cue_valid (B,T,3)`` bool.
+    apparent size and by a standing root's height, relative to the fused one; ``cue_valid (B,T,3)`` bool.
     """
 
     point: Tensor
@@ -95,31 +85,32 @@ class Rig:
 
 @dataclass(frozen=True)
 class Scene:
-    """All that the geometry of a batch of windows says: observation, anchor and rig."""
+    """All that the geometry of a batch of windows says: observation, the keypoint set it is of, anchor and rig."""
 
     seen: Observation
+    skeleton: Skeleton
     anchor: Anchor
     rig: Rig
 
 
-def build_scene(seen: Observation) -> Scene:
-    """Return the scene of ``seen``; needs at least one keypoint with a positive score per window."""
+def build_scene(seen: Observation, skeleton: Skeleton) -> Scene:
+    """Return the scene of ``seen``, keypoints of ``skeleton``; needs one keypoint with a positive score per window."""
     directions = torch.nn.functional.normalize(geometry.ray_directions(seen.xy, seen.R[:, None, None]), dim=-1)
     origin = geometry.camera_center(seen.R, seen.t)
-    anchor = _anchor(seen, directions, origin)
-    return Scene(seen, anchor, _rig(seen, directions, origin, anchor))
+    anchor = _anchor(seen, directions, origin, skeleton)
+    return Scene(seen, skeleton, anchor, _rig(seen, directions, origin, anchor))
 
 
-def _root_direction(seen: Observation, directions: Tensor) -> Tensor:
-    """Unit directions ``(B,T,3)`` of the root: between the hips where seen, else among what is seen, else nearby."""
+def _root_direction(seen: Observation, directions: Tensor, skeleton: Skeleton) -> Tensor:
+    """Unit directions ``(B,T,3)`` of the root: by its joints where seen, else among what is seen, else nearby."""
     weight = seen.score.clone()
-    weight[..., _HIPS] *= 1e3
-    hips = (directions * weight[..., None]).sum(2)
-    seen_weight = (seen.score > 0).any(-1).to(hips.dtype)
-    hips = torch.nn.functional.normalize(hips, dim=-1) * seen_weight[..., None]
+    weight[..., list(skeleton.root)] *= 1e3
+    root = (directions * weight[..., None]).sum(2)
+    seen_weight = (seen.score > 0).any(-1).to(root.dtype)
+    root = torch.nn.functional.normalize(root, dim=-1) * seen_weight[..., None]
     near = _kernel(seen.time_s, 0.2) * seen_weight[:, None, :]
-    filled = near @ hips + 1e-6 * (_kernel(seen.time_s, 3.0) * seen_weight[:, None, :]) @ hips
-    return torch.nn.functional.normalize(torch.where(seen_weight[..., None] > 0, hips, filled), dim=-1)
+    filled = near @ root + 1e-6 * (_kernel(seen.time_s, 3.0) * seen_weight[:, None, :]) @ root
+    return torch.nn.functional.normalize(torch.where(seen_weight[..., None] > 0, root, filled), dim=-1)
 
 
 def _kernel(time_s: Tensor, sigma_s: float) -> Tensor:
@@ -128,21 +119,22 @@ def _kernel(time_s: Tensor, sigma_s: float) -> Tensor:
     return torch.exp(-0.5 * (gap / sigma_s) ** 2)
 
 
-def _anchor(seen: Observation, directions: Tensor, origin: Tensor) -> Anchor:
+def _anchor(seen: Observation, directions: Tensor, origin: Tensor, skeleton: Skeleton) -> Anchor:
     height = origin[:, 1].clamp_min(0.3)[:, None]
-    root = _root_direction(seen, directions)
+    root = _root_direction(seen, directions, skeleton)
     flat = root[..., [0, 2]].norm(dim=-1).clamp_min(0.05)
-    hit = _ankle_distance(seen, directions, height)
+    hit = _ankle_distance(seen, directions, height, skeleton)
     feet = hit / flat
     down = (-root[..., 1]).clamp_min(1e-3)
-    hips = (height - _HIP_HEIGHT_M).clamp_min(1e-3) / down
-    size = _size_distance(seen, directions)
-    slants = torch.stack([feet, size, hips], -1).clamp(_MIN_SLANT_M, _MAX_SLANT_M)
+    over_root = height - skeleton.stance.root_m
+    standing = over_root.clamp_min(1e-3) / down
+    size = _size_distance(seen, directions, skeleton)
+    slants = torch.stack([feet, size, standing], -1).clamp(_MIN_SLANT_M, _MAX_SLANT_M)
     relative = torch.stack(
         [
             torch.hypot(0.045 / height.expand_as(hit), 0.10 / hit.clamp_min(0.2)),
             torch.full_like(size, 0.12),
-            (0.20 / (height - _HIP_HEIGHT_M).clamp_min(0.05)).expand_as(hips),
+            (0.20 / over_root.clamp_min(0.05)).expand_as(standing),
         ],
         -1,
     )
@@ -165,25 +157,30 @@ def _anchor(seen: Observation, directions: Tensor, origin: Tensor) -> Anchor:
     return Anchor(origin[:, None] + slant[..., None] * root, slant, sigma, cues, valid)
 
 
-def _ankle_distance(seen: Observation, directions: Tensor, height: Tensor) -> Tensor:
+def _ankle_distance(seen: Observation, directions: Tensor, height: Tensor, skeleton: Skeleton) -> Tensor:
     """Horizontal distance ``(B,T)`` m at which the nearer ankle's ray is at ankle height; infinite where unknown."""
-    ankles = directions[:, :, ANKLES]
+    pair = skeleton.pair("ankle")
+    ankles = directions[:, :, pair]
     down = -ankles[..., 1]
-    reach = (height[..., None] - ANKLE_HEIGHT_M) * ankles[..., [0, 2]].norm(dim=-1) / down.clamp_min(1e-4)
-    known = (seen.score[:, :, ANKLES] > 0) & (down > 0.01)
+    above = height[..., None] - skeleton.stance.ankle_m
+    reach = above * ankles[..., [0, 2]].norm(dim=-1) / down.clamp_min(1e-4)
+    known = (seen.score[:, :, pair] > 0) & (down > 0.01)
     return torch.where(known, reach, torch.inf).amin(-1)
 
 
-def _size_distance(seen: Observation, directions: Tensor) -> Tensor:
+def _size_distance(seen: Observation, directions: Tensor, skeleton: Skeleton) -> Tensor:
     """Distance ``(B,T)`` m of the body from the angles its least foreshortened bones span; infinite if unknown."""
+    hips, knees, ankles, shoulders = (skeleton.pair(part) for part in ("hip", "knee", "ankle", "shoulder"))
+    stance, root = skeleton.stance, list(skeleton.root)
     estimates = []
-    for first, second, length in _BONES:
-        angle = (directions[:, :, first] - directions[:, :, second]).norm(dim=-1)
-        known = (seen.score[:, :, first] > 0) & (seen.score[:, :, second] > 0)
-        estimates.append(torch.where(known, length / angle.clamp_min(1e-4), torch.inf))
-    shoulders, hips = directions[:, :, [5, 6]].mean(2), directions[:, :, _HIPS].mean(2)
-    known = (seen.score[:, :, [5, 6, *_HIPS]] > 0).all(-1)
-    estimates.append(torch.where(known, _TORSO_M / (shoulders - hips).norm(dim=-1).clamp_min(1e-4), torch.inf))
+    for upper, lower, length in ((hips, knees, stance.thigh_m), (knees, ankles, stance.shank_m)):
+        for first, second in zip(upper, lower, strict=True):
+            angle = (directions[:, :, first] - directions[:, :, second]).norm(dim=-1)
+            known = (seen.score[:, :, first] > 0) & (seen.score[:, :, second] > 0)
+            estimates.append(torch.where(known, length / angle.clamp_min(1e-4), torch.inf))
+    angle = (directions[:, :, shoulders].mean(2) - directions[:, :, root].mean(2)).norm(dim=-1)
+    known = (seen.score[:, :, [*shoulders, *root]] > 0).all(-1)
+    estimates.append(torch.where(known, stance.torso_m / angle.clamp_min(1e-4), torch.inf))
     return torch.stack(estimates, -1).amin(-1)
 
 
@@ -203,7 +200,7 @@ def flat_joints(scene: Scene) -> Tensor:
     reach = torch.maximum(torch.minimum(reach, slant + _FLAT_LIMIT_M), slant - _FLAT_LIMIT_M)
     on_ray = origin[:, :, None] + rays * reach[..., None]
     upright = torch.zeros_like(on_ray)
-    upright[..., 1] = torch.tensor(_UPRIGHT_M, device=rays.device, dtype=rays.dtype)
+    upright[..., 1] = rays.new_tensor(scene.skeleton.stance.over_root_m)
     unseen = scene.anchor.point[:, :, None] + upright
     return torch.where((scene.rig.score0 > 0)[..., None], on_ray, unseen)
 

@@ -80,7 +80,7 @@ def speed_row(body: BodyModel, weights: LoadedWeights, folder: Path) -> str:
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        sample(weights.model, build_scene(seen), COCO17, steps=DEFAULT.steps)
+        sample(weights.model, build_scene(seen, COCO17), COCO17, steps=DEFAULT.steps)
         times.append(time.perf_counter() - start)
     return (
         f"A 4 s window of one person, {DEFAULT.steps} steps, K = {DEFAULT.samples}: {sorted(times)[2]:.2f} s on "

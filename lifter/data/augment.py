@@ -14,14 +14,21 @@ from torch import Tensor
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.data.bank import Windows
 from mocap_video.lifter.data.retarget import leg_length, lowest_point
+from mocap_video.lifter.keypoints import keypoints
 from mocap_video.lifter.rotations import matrix_from_rotvec
-from mocap_video.skeletons import SMPL24
+from mocap_video.skeletons import SMPL24, Skeleton
 
 _ROTATION_NOISE_RAD = {
     0: 0.06, 1: 0.12, 2: 0.12, 3: 0.08, 6: 0.08, 9: 0.08, 4: 0.10, 5: 0.10, 7: 0.10, 8: 0.10, 12: 0.15, 15: 0.35,
     16: 0.30, 17: 0.30, 18: 0.25, 19: 0.25,
 }  # fmt: skip
 _ARMS = [13, 14, 16, 17, 18, 19, 20, 21, 22, 23]
+_ALL = slice(0, 3)
+_STRETCHED: tuple[tuple[tuple[int, ...], slice], ...] = (
+    ((4, 5), _ALL), ((7, 8), _ALL), ((18, 19), _ALL), ((20, 21), _ALL), ((1, 2), slice(0, 1)),
+    ((13, 14, 16, 17), slice(0, 1)), ((12, 15), _ALL), ((3, 6, 9, 13, 14), slice(1, 2)),
+)  # fmt: skip
+"""What is stretched together: joints whose offset from their parent changes, and along which axes of the rest pose."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +45,13 @@ class AugmentConfig:
 
 
 def posed_joints(
-    windows: Windows, body: BodyModel, config: AugmentConfig | None, generator: torch.Generator | None = None
+    windows: Windows,
+    body: BodyModel,
+    skeleton: Skeleton,
+    config: AugmentConfig | None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Return COCO-17 joints ``(B,T,17,3)`` m, +Y up on the ground y = 0, about the window's middle.
+    """Return joints ``(B,T,J,3)`` m of ``skeleton``, +Y up on the ground y = 0, about the window's middle.
 
     ``config`` None poses the motion as it is, in the mean shape.
     """
@@ -50,25 +61,23 @@ def posed_joints(
     def chance(probability: float) -> Tensor:
         return torch.rand(count, generator=generator, device=device) < probability
 
-    betas = torch.zeros(count, 10, device=device)
+    betas, bones = torch.zeros(count, 1, 10, device=device), None
     if config is not None:
         rotvec, path = _mirror(rotvec, path, chance(config.mirror))
         rotvec = _exchange_arms(rotvec, chance(config.limb_exchange))
         rotvec = _turn_joints(rotvec, windows.time_s, chance(config.rotation_noise), generator)
-        betas = config.beta_std * torch.randn(count, 10, generator=generator, device=device)
+        betas = config.beta_std * torch.randn(count, 1, 10, generator=generator, device=device)
+        bones = _proportions(count, config.proportion_std, device, generator)
     rotations = matrix_from_rotvec(rotvec)
     if config is not None:
         rotations = _topple(rotations, chance(config.fall), generator)
-    posed = body.pose(betas[:, None], rotations, torch.zeros(3, device=device))
+    posed = body.pose(betas, rotations, torch.zeros(3, device=device), bones)
     legs = leg_length(posed.joints)[..., None]
     height = clearance - lowest_point(posed)
+    if config is not None:
+        height = height + config.floor_std_m * torch.randn(count, 1, generator=generator, device=device)
     shift = torch.stack([path[..., 0] * legs[..., 0], height, path[..., 1] * legs[..., 0]], -1)
-    joints = posed.coco + shift[..., None, :]
-    if config is None:
-        return joints
-    joints = _reshape(joints, config.proportion_std, generator)
-    floor = config.floor_std_m * torch.randn(count, 1, 1, generator=generator, device=device)
-    return torch.cat([joints[..., :1], joints[..., 1:2] + floor[..., None], joints[..., 2:]], -1)
+    return keypoints(posed, skeleton) + shift[..., None, :]
 
 
 def _mirror(rotvec: Tensor, path: Tensor, chosen: Tensor) -> tuple[Tensor, Tensor]:
@@ -112,27 +121,12 @@ def _topple(rotations: Tensor, chosen: Tensor, generator: torch.Generator | None
     return torch.cat([turned[:, :, None], rotations[:, :, 1:]], 2)
 
 
-def _reshape(joints: Tensor, std: float, generator: torch.Generator | None) -> Tensor:
-    """Stretch limbs, torso, hips and shoulders beyond the body model's shapes; feet keep their height."""
-    spread = std * torch.tensor([1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 1.5, 1.5], device=joints.device)
-    factor = 1 + spread * torch.randn(len(joints), 8, generator=generator, device=joints.device).clamp(-2, 2)
-    thigh, shank, upper, fore, hips, shoulders, head, torso = factor[:, :, None, None].unbind(1)
-    part = joints.unbind(2)
-    out = list(part)
-    middle = 0.5 * (part[11] + part[12])
-    old_chest = 0.5 * (part[5] + part[6])
-    chest = middle + torso * (old_chest - middle)
-    for side in (0, 1):
-        out[11 + side] = middle + hips * (part[11 + side] - middle)
-        out[13 + side] = out[11 + side] + thigh * (part[13 + side] - part[11 + side])
-        out[15 + side] = out[13 + side] + shank * (part[15 + side] - part[13 + side])
-        out[5 + side] = chest + shoulders * (part[5 + side] - old_chest)
-        out[7 + side] = out[5 + side] + upper * (part[7 + side] - part[5 + side])
-        out[9 + side] = out[7 + side] + fore * (part[9 + side] - part[7 + side])
-    for joint in range(5):
-        out[joint] = chest + head * (part[joint] - old_chest)
-    moved = torch.stack(out, 2)
-    lift = part[15][..., 1].minimum(part[16][..., 1]) - out[15][..., 1].minimum(out[16][..., 1])
-    up = torch.zeros_like(moved[:, :, 0])
-    up[..., 1] = lift
-    return moved + up[:, :, None]
+def _proportions(count: int, std: float, device: torch.device, generator: torch.Generator | None) -> Tensor:
+    """Draw factors ``(B,1,24,3)`` that stretch limbs, torso, head, hips and shoulders beyond the body's shapes."""
+    spread = std * torch.tensor([1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 1.5, 1.5], device=device)
+    factor = 1 + spread * torch.randn(count, 8, generator=generator, device=device).clamp(-2, 2)
+    bones = torch.ones(count, 1, 24, 3, device=device)
+    for column, (joints, axes) in enumerate(_STRETCHED):
+        for joint in joints:
+            bones[:, 0, joint, axes] = factor[:, column, None]
+    return bones

@@ -7,12 +7,34 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mocap_video.skeletons import COCO17
+from mocap_video.errors import ConfigError
+from mocap_video.skeletons import Skeleton
 
-_MEDIAN_ERROR = torch.tensor([0.6] * 5 + [1.2, 1.2, 0.9, 0.9, 0.9, 0.9, 1.6, 1.6, 1.4, 1.4, 0.9, 0.9]) / 100
+
+@dataclass(frozen=True)
+class _Part:
+    """Of a part of the body: median error in the person's height, and how often it is missing."""
+
+    error: float
+    missing: float
+
+
+_FACE, _TORSO = _Part(0.006, 0.05), _Part(0.016, 0.03)
+_PARTS = {
+    "nose": _FACE, "eye": _FACE, "ear": _FACE, "head": _FACE,
+    "neck": _Part(0.012, 0.02), "thorax": _Part(0.012, 0.02), "collar": _Part(0.012, 0.02),
+    "shoulder": _Part(0.012, 0.02), "elbow": _Part(0.009, 0.10), "wrist": _Part(0.009, 0.14),
+    "hand": _Part(0.011, 0.16),
+    "pelvis": _TORSO, "hip": _TORSO, "spine": _TORSO, "spine1": _TORSO, "spine2": _TORSO, "spine3": _TORSO,
+    "knee": _Part(0.014, 0.05), "ankle": _Part(0.009, 0.06), "foot": _Part(0.011, 0.08),
+}  # fmt: skip
+"""What was measured of COCO-17 (method 9), and its nearest for joints that other sets have."""
+
+_CUT = ({"ankle", "foot"}, {"knee"}, {"hip", "pelvis"})
+"""What goes missing below a cut through the shins, the knees, the hips."""
+
 _MEDIAN_OF_RAYLEIGH = 1.1774
 _BIAS = 0.006
-_MISSING = torch.tensor([0.05] * 5 + [0.02, 0.02, 0.10, 0.10, 0.14, 0.14, 0.03, 0.03, 0.05, 0.05, 0.06, 0.06])
 
 
 @dataclass(frozen=True)
@@ -46,10 +68,11 @@ def corrupt(
     visible: Tensor,
     height: Tensor,
     time_s: Tensor,
+    skeleton: Skeleton,
     config: NoiseConfig,
     generator: torch.Generator | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Return noisy ``xy (B,T,17,2)`` and ``score (B,T,17)`` of exact ``xy`` that is ``visible (B,T,17)``.
+    """Return noisy ``xy (B,T,J,2)`` and ``score (B,T,J)`` of exact ``xy`` that is ``visible (B,T,J)``.
 
     ``height (B,T)`` is the person's apparent height in the unit of ``xy``. Exact windows have score 1.
     """
@@ -58,10 +81,10 @@ def corrupt(
     def rand(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator, device=device)
 
-    joints = xy.shape[2]
+    joints, parts = len(skeleton), [_PARTS[part] for part in _parts(skeleton)]
     chosen = (rand(count) < config.noisy).float()
     level = (0.5 + rand(count)) * chosen
-    sigma = _MEDIAN_ERROR.to(device) / _MEDIAN_OF_RAYLEIGH
+    sigma = xy.new_tensor([part.error for part in parts]) / _MEDIAN_OF_RAYLEIGH
     jitter = _smooth(time_s, (joints, 2), config.correlation_s, generator) * sigma[:, None]
     bias = _BIAS * torch.randn(count, 1, joints, 2, generator=generator, device=device)
     burst = _smooth(time_s, (joints, 3), config.burst_s, generator)
@@ -70,25 +93,37 @@ def corrupt(
     wild = 0.06 * torch.randn(count, 1, joints, 2, generator=generator, device=device) * gross[..., None]
     error = (jitter + bias + wild) * level[:, None, None, None]
     swapped = (rand(*visible.shape[:2]) < config.swap) & (chosen > 0)[:, None]
-    flipped = xy[:, :, list(COCO17.flip)]
+    flipped = xy[:, :, list(skeleton.flip)]
     noisy = torch.where(swapped[..., None, None], flipped, xy) + error * height[..., None, None]
-    often = _MISSING.to(device) * 2 * rand(count, 1, 1)
+    often = xy.new_tensor([part.missing for part in parts]) * 2 * rand(count, 1, 1)
     missing = (burst[..., 1] > normal.icdf(1 - often.clamp(1e-4, 0.5))) & (chosen > 0)[:, None, None]
-    kept = visible & ~missing & ~_hidden(visible, config, generator)
+    kept = visible & ~missing & ~_hidden(visible, skeleton, config, generator)
     size = error.norm(dim=-1)
     score = torch.exp(-size / 0.03) * (1 - 0.35 * rand(*size.shape) * (level > 0)[:, None, None])
     score = torch.where(kept, score.clamp(0.05, 1.0), torch.zeros_like(score))
     return torch.where(kept[..., None], noisy, torch.zeros_like(noisy)), score
 
 
-def _hidden(visible: Tensor, config: NoiseConfig, generator: torch.Generator | None) -> Tensor:
-    """Joints ``(B,T,17)`` bool that a whole window lacks: no face, or legs cut off below hips, knees or shins."""
+def _hidden(visible: Tensor, skeleton: Skeleton, config: NoiseConfig, generator: torch.Generator | None) -> Tensor:
+    """Joints ``(B,T,J)`` bool that a whole window lacks: no face, or legs cut off below hips, knees or shins."""
     count, device = len(visible), visible.device
     draw = torch.rand(3, count, generator=generator, device=device)
-    hidden = torch.zeros_like(visible)
-    hidden[:, :, :5] |= (draw[0] < config.no_face)[:, None, None]
+    parts = _parts(skeleton)
+
+    def among(names: set[str]) -> Tensor:
+        return torch.tensor([part in names for part in parts], device=device)
+
     cut = draw[1] < config.cut
-    hidden[:, :, 15:] |= cut[:, None, None]
-    hidden[:, :, 13:15] |= (cut & (draw[2] < 0.5))[:, None, None]
-    hidden[:, :, 11:13] |= (cut & (draw[2] < 0.1))[:, None, None]
-    return hidden
+    hidden = (draw[0] < config.no_face)[:, None] & among({"nose", "eye", "ear"})
+    for names, share in zip(_CUT, (1.0, 0.5, 0.1), strict=True):
+        hidden = hidden | (cut & (draw[2] < share))[:, None] & among(names)
+    return hidden[:, None].expand_as(visible)
+
+
+def _parts(skeleton: Skeleton) -> list[str]:
+    """What part of the body each joint is; ``ConfigError`` for a name that the table of noise lacks."""
+    parts = [name.removeprefix("left_").removeprefix("right_") for name in skeleton.names]
+    unknown = sorted(set(parts) - set(_PARTS))
+    if unknown:
+        raise ConfigError(f"keypoint set {skeleton.name}: no detector noise known for {', '.join(unknown)}")
+    return parts

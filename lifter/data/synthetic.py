@@ -13,6 +13,7 @@ from mocap_video.lifter.data.bank import MotionBank, Windows
 from mocap_video.lifter.data.cameras import CameraConfig, place_subject, random_cameras, see
 from mocap_video.lifter.data.noise import NoiseConfig, corrupt
 from mocap_video.lifter.views import Observation
+from mocap_video.skeletons import Skeleton
 
 _STATURE_M = 1.7
 _MIN_JOINT_FRAMES = 8
@@ -29,29 +30,37 @@ class SyntheticConfig:
 
 @dataclass(frozen=True)
 class Sample:
-    """``seen``: what V0 observed; ``joints (B,T,17,3)`` m: the truth in the canonical frame."""
+    """``seen``: what V0 observed; ``joints (B,T,J,3)`` m: the truth in the canonical frame."""
 
     seen: Observation
     joints: Tensor
 
 
 def make_samples(
-    windows: Windows, body: BodyModel, config: SyntheticConfig, generator: torch.Generator | None = None
+    windows: Windows,
+    body: BodyModel,
+    skeleton: Skeleton,
+    config: SyntheticConfig,
+    generator: torch.Generator | None = None,
 ) -> Sample:
     """Make one sample of each window; windows of which V0 sees almost nothing are replaced by a copy of another."""
-    return observe(
-        posed_joints(windows, body, config.augment, generator), windows.time_s, windows.valid, config, generator
-    )
+    joints = posed_joints(windows, body, skeleton, config.augment, generator)
+    return observe(joints, windows.time_s, windows.valid, skeleton, config, generator)
 
 
 def observe(
-    joints: Tensor, time_s: Tensor, valid: Tensor, config: SyntheticConfig, generator: torch.Generator | None = None
+    joints: Tensor,
+    time_s: Tensor,
+    valid: Tensor,
+    skeleton: Skeleton,
+    config: SyntheticConfig,
+    generator: torch.Generator | None = None,
 ) -> Sample:
-    """Put ``joints (B,T,17,3)`` m (+Y up, about their middle) before random cameras; joints with NaN are never seen."""
+    """Put ``joints (B,T,J,3)`` m (+Y up, about their middle) before random cameras; joints with NaN are never seen."""
     known = torch.isfinite(joints).all(-1)
     joints = torch.nan_to_num(joints)
-    hips = joints[:, :, 11:13].mean(2)
-    reach = (hips * valid[..., None])[..., [0, 2]].norm(dim=-1).amax(1)
+    root = list(skeleton.root)
+    reach = (joints[:, :, root].mean(2) * valid[..., None])[..., [0, 2]].norm(dim=-1).amax(1)
     cameras = random_cameras(reach, config.cameras, generator)
     placed = place_subject(joints, cameras, generator)
     xy, visible = see(placed, cameras)
@@ -59,8 +68,8 @@ def observe(
     center = torch.stack(
         [torch.zeros_like(reach), -(cameras.R.mT @ cameras.t[..., None])[:, 1, 0], torch.zeros_like(reach)], -1
     )
-    distance = (placed[:, :, 11:13].mean(2) - center[:, None]).norm(dim=-1)
-    xy, score = corrupt(xy, visible, _STATURE_M / distance, time_s, config.noise, generator)
+    distance = (placed[:, :, root].mean(2) - center[:, None]).norm(dim=-1)
+    xy, score = corrupt(xy, visible, _STATURE_M / distance, time_s, skeleton, config.noise, generator)
     seen = Observation(xy, score, time_s, valid, cameras.R, cameras.t)
     enough = (score > 0).sum((1, 2)) >= _MIN_JOINT_FRAMES * joints.shape[1] // 2
     good = torch.nonzero(enough)[:, 0]
@@ -73,10 +82,11 @@ def observe(
 def draw_samples(
     bank: MotionBank,
     body: BodyModel,
+    skeleton: Skeleton,
     count: int,
     frames: int,
     config: SyntheticConfig,
     generator: torch.Generator | None = None,
 ) -> Sample:
     """Draw ``count`` windows from ``bank`` and make samples of them."""
-    return make_samples(bank.draw(count, frames, generator), body, config, generator)
+    return make_samples(bank.draw(count, frames, generator), body, skeleton, config, generator)

@@ -9,6 +9,7 @@ from mocap_video.lifter.data.bank import Windows
 from mocap_video.lifter.data.cameras import CameraConfig
 from mocap_video.lifter.data.noise import NoiseConfig
 from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, make_samples
+from mocap_video.skeletons import COCO17, Skeleton
 
 EXACT = NoiseConfig(noisy=0.0, no_face=0.0, cut=0.0)
 NEAR_CAMERAS = CameraConfig(height_m=(1.5, 5.0), distance_m=(4.0, 9.0))
@@ -28,8 +29,10 @@ def walking_windows(count: int = 6, frames: int = 16) -> Windows:
     return Windows(rotvec, path, torch.zeros(count, frames), time_s, valid)
 
 
-def walking_samples(count: int = 6, frames: int = 16, noise: NoiseConfig = EXACT, seed: int = 0) -> Sample:
+def walking_samples(
+    count: int = 6, frames: int = 16, noise: NoiseConfig = EXACT, seed: int = 0, skeleton: Skeleton = COCO17
+) -> Sample:
     """Samples of ``walking_windows`` before random cameras, all of them in view."""
     config = SyntheticConfig(augment=None, cameras=NEAR_CAMERAS, noise=noise)
     generator = torch.Generator().manual_seed(seed)
-    return make_samples(walking_windows(count, frames), load_body(), config, generator)
+    return make_samples(walking_windows(count, frames), load_body(), skeleton, config, generator)

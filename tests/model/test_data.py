@@ -20,6 +20,7 @@ from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig, corrupt
 from mocap_video.lifter.data.retarget import leg_length, lowest_point, retarget, swing
 from mocap_video.lifter.data.synthetic import SyntheticConfig, make_samples
 from mocap_video.lifter.rotations import matrix_from_rotvec
+from mocap_video.skeletons import COCO17
 
 BODY = load_body()
 
@@ -66,14 +67,14 @@ def test_a_floating_source_stands_and_a_jump_stays_a_jump() -> None:
     "config", [None, AugmentConfig(floor_std_m=0.0), AugmentConfig(fall=1.0, floor_std_m=0.0, proportion_std=0.0)]
 )
 def test_whatever_is_varied_the_body_rests_on_the_ground(config: AugmentConfig | None) -> None:
-    joints = posed_joints(walking_windows(16), BODY, config, torch.Generator().manual_seed(0))
+    joints = posed_joints(walking_windows(16), BODY, COCO17, config, torch.Generator().manual_seed(0))
     lowest = joints[..., 1].amin(-1)
     assert lowest.min() > -0.03  # m: flesh below a joint is known to a few cm
     assert lowest.median() < 0.16  # m: an ankle, or what else carries
 
 
 def test_variation_changes_shapes_but_keeps_bones_rigid() -> None:
-    joints = posed_joints(walking_windows(16), BODY, AugmentConfig(), torch.Generator().manual_seed(0))
+    joints = posed_joints(walking_windows(16), BODY, COCO17, AugmentConfig(), torch.Generator().manual_seed(0))
     thigh = (joints[:, :, 13] - joints[:, :, 11]).norm(dim=-1)
     assert thigh.mean(1).std() > 0.01  # m between people
     # the surface hip and knee move a little over the joint when it bends
@@ -82,11 +83,11 @@ def test_variation_changes_shapes_but_keeps_bones_rigid() -> None:
 
 def test_a_mirror_swaps_sides() -> None:
     windows = walking_windows(4)
-    plain = posed_joints(windows, BODY, None)
+    plain = posed_joints(windows, BODY, COCO17, None)
     always = AugmentConfig(
         mirror=1.0, limb_exchange=0, rotation_noise=0, fall=0, beta_std=0, proportion_std=0, floor_std_m=0
     )
-    mirrored = posed_joints(windows, BODY, always)
+    mirrored = posed_joints(windows, BODY, COCO17, always)
     flip = torch.tensor([-1.0, 1.0, 1.0])
     assert (mirrored[:, :, 15] - plain[:, :, 16] * flip).norm(dim=-1).max() < 0.02  # m: nearly symmetric
 
@@ -112,12 +113,12 @@ def test_exact_windows_are_exact_and_noisy_ones_are_as_noisy_as_measured() -> No
     time_s = sample.seen.time_s
     xy = torch.rand(8, 16, 17, 2)
     visible, height = torch.ones(8, 16, 17, dtype=torch.bool), torch.ones(8, 16)
-    same, score = corrupt(xy, visible, height, time_s, EXACT)
+    same, score = corrupt(xy, visible, height, time_s, COCO17, EXACT)
     assert torch.equal(same, xy)
     assert (score == 1).all()
     errors = []
     for seed in range(20):
-        noisy, score = corrupt(xy, visible, height, time_s, DETECTOR_LIKE, torch.Generator().manual_seed(seed))
+        noisy, score = corrupt(xy, visible, height, time_s, COCO17, DETECTOR_LIKE, torch.Generator().manual_seed(seed))
         errors.append((noisy - xy).norm(dim=-1).masked_fill(score == 0, torch.nan))
     error = torch.cat(errors)
     assert 0.006 < error[..., 5:].nanmedian() < 0.025  # of the person's height
@@ -129,7 +130,7 @@ def test_noise_is_not_white_in_time() -> None:
     time_s = (torch.arange(40) / 30).expand(64, 40)
     xy, visible = torch.zeros(64, 40, 17, 2), torch.ones(64, 40, 17, dtype=torch.bool)
     config = NoiseConfig(noisy=1.0, gross=0.0, swap=0.0, no_face=0.0, cut=0.0)
-    noisy, _ = corrupt(xy, visible, torch.ones(64, 40), time_s, config, torch.Generator().manual_seed(0))
+    noisy, _ = corrupt(xy, visible, torch.ones(64, 40), time_s, COCO17, config, torch.Generator().manual_seed(0))
     moving = noisy - noisy.mean(1, keepdim=True)
     correlation = (moving[:, 1:] * moving[:, :-1]).sum() / (moving**2).sum()
     assert 0.5 < correlation < 0.95  # lag 1 at 30 frames a second
@@ -137,7 +138,9 @@ def test_noise_is_not_white_in_time() -> None:
 
 def test_samples_are_the_same_for_the_same_seed() -> None:
     config = SyntheticConfig()
-    first, again = (make_samples(walking_windows(), BODY, config, torch.Generator().manual_seed(4)) for _ in range(2))
+    first, again = (
+        make_samples(walking_windows(), BODY, COCO17, config, torch.Generator().manual_seed(4)) for _ in range(2)
+    )
     assert torch.equal(first.joints, again.joints)
     assert torch.equal(first.seen.xy, again.seen.xy)
 

@@ -13,7 +13,7 @@ from mocap_video.lifter.views import AIM_HEIGHT_M, VIEWS, Observation, build_sce
 from mocap_video.skeletons import COCO17
 
 SAMPLE = walking_samples()
-SCENE = build_scene(SAMPLE.seen)
+SCENE = build_scene(SAMPLE.seen, COCO17)
 WHITE = whitening(SCENE)
 HIPS = SAMPLE.joints[:, :, 11:13].mean(2)
 
@@ -58,9 +58,9 @@ def test_the_anchor_survives_feet_outside_the_picture() -> None:
     score = seen.score.clone()
     score[:, :, 13:] = 0.0
     cut = Observation(seen.xy, score, seen.time_s, seen.valid, seen.R, seen.t)
-    error = (build_scene(cut).anchor.point - HIPS).norm(dim=-1)
+    error = (build_scene(cut, COCO17).anchor.point - HIPS).norm(dim=-1)
     assert error.median() < 1.5  # m: the size of the torso alone
-    assert build_scene(cut).anchor.sigma.mean() > SCENE.anchor.sigma.mean()
+    assert build_scene(cut, COCO17).anchor.sigma.mean() > SCENE.anchor.sigma.mean()
 
 
 def test_encode_and_decode_agree_with_projection() -> None:
@@ -95,7 +95,7 @@ def test_an_unsure_observation_yields_to_the_prediction() -> None:
             wrong, torch.full_like(SAMPLE.seen.score, score), SAMPLE.seen.time_s, SAMPLE.seen.valid, SAMPLE.seen.R,
             SAMPLE.seen.t,
         )  # fmt: skip
-        scene = build_scene(seen)
+        scene = build_scene(seen, COCO17)
         y = encode(SAMPLE.joints, scene, whitening(scene), COCO17)
         errors.append((triangulate_views(y, scene, whitening(scene)) - SAMPLE.joints).norm(dim=-1).mean())
     assert errors[1] < 0.5 * errors[0]
@@ -124,7 +124,7 @@ def test_conditions_are_finite_bounded_and_hide_missing_keypoints() -> None:
     score = SAMPLE.seen.score.clone()
     score[:, :, 9] = 0.0
     seen = Observation(SAMPLE.seen.xy, score, SAMPLE.seen.time_s, SAMPLE.seen.valid, SAMPLE.seen.R, SAMPLE.seen.t)
-    scene = build_scene(seen)
+    scene = build_scene(seen, COCO17)
     told = build_conditions(scene, whitening(scene))
     assert told.frames.shape[-1] == FRAME_FEATURES
     assert told.cameras.shape[-1] == CAMERA_FEATURES
@@ -141,7 +141,7 @@ def test_the_site_can_be_moved_and_turned_without_changing_the_scene() -> None:
     yaw = torch.stack([cosine, zero, sine, zero, one, zero, -sine, zero, cosine]).view(3, 3)
     R = SAMPLE.seen.R @ yaw.mT
     turned = Observation(SAMPLE.seen.xy, SAMPLE.seen.score, SAMPLE.seen.time_s, SAMPLE.seen.valid, R, SAMPLE.seen.t)
-    scene = build_scene(turned)
+    scene = build_scene(turned, COCO17)
     told, before = build_conditions(scene, whitening(scene)), build_conditions(SCENE, WHITE)
     assert (told.keypoints - before.keypoints).abs().max() < 1e-3
     assert (told.frames - before.frames).abs().max() < 1e-2

@@ -67,7 +67,7 @@ class Oracle(Denoiser):
 @pytest.mark.parametrize("steps", [1, 4])
 def test_a_perfect_network_gives_the_true_motion(steps: int) -> None:
     data = walking_samples()
-    scene = build_scene(data.seen)
+    scene = build_scene(data.seen, COCO17)
     model = Oracle(TINY)
     model.answer = encode(data.joints, scene, whitening(scene), COCO17)
     joints = sample(model, scene, COCO17, steps=steps)
@@ -75,7 +75,7 @@ def test_a_perfect_network_gives_the_true_motion(steps: int) -> None:
 
 
 def test_sampling_is_the_same_for_the_same_noise_and_differs_otherwise() -> None:
-    scene, model = build_scene(walking_samples(2).seen), tiny()
+    scene, model = build_scene(walking_samples(2).seen, COCO17), tiny()
     first, again, other = (
         sample(model, scene, COCO17, steps=2, generator=torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)
     )
@@ -84,7 +84,7 @@ def test_sampling_is_the_same_for_the_same_noise_and_differs_otherwise() -> None
 
 
 def test_padding_does_not_change_what_is_lifted() -> None:
-    scene, model = build_scene(walking_samples(2).seen), tiny()
+    scene, model = build_scene(walking_samples(2).seen, COCO17), tiny()
     padded = walking_samples(2)
     valid = padded.seen.valid.clone()
     valid[:, 12:] = False
@@ -92,14 +92,14 @@ def test_padding_does_not_change_what_is_lifted() -> None:
     spoiled = replace(padded.seen, valid=valid, score=score)
     other = replace(spoiled, xy=torch.where(valid[..., None, None], spoiled.xy, spoiled.xy + 5.0))
     noise = torch.randn(2, 16, 18, 4)
-    a = sample(model, build_scene(spoiled), COCO17, steps=2, noise=noise)
-    b = sample(model, build_scene(other), COCO17, steps=2, noise=noise)
+    a = sample(model, build_scene(spoiled, COCO17), COCO17, steps=2, noise=noise)
+    b = sample(model, build_scene(other, COCO17), COCO17, steps=2, noise=noise)
     assert (a - b)[:, :12].abs().max() < 1e-4  # m
     assert scene.seen.valid.all()
 
 
 def test_view_attention_starts_as_nothing_so_stage_one_keeps_its_meaning() -> None:
-    scene, model = build_scene(walking_samples(2).seen), tiny()
+    scene, model = build_scene(walking_samples(2).seen, COCO17), tiny()
     told = build_conditions(scene, whitening(scene))
     memory = model.encode_pointmaps(told)
     x, step = torch.randn(2, VIEWS, 16, 19, 2), torch.tensor([10, 90])
