@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -116,6 +116,26 @@ def _formats(_ctx: click.Context, _option: click.Parameter, value: str | None) -
     return names
 
 
+def _keypoint_format(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check a name of ``lift --format``."""
+    from mocap_video.detectors.files.formats import FORMATS
+
+    return value if value is None else _one_of(FORMATS, value)
+
+
+def _layout(_ctx: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Check a name of ``lift --skeleton``."""
+    from mocap_video.detectors.files.formats import LAYOUT_NAMES
+
+    return value if value is None else _one_of(LAYOUT_NAMES, value)
+
+
+def _one_of(names: Iterable[str], value: str) -> str:
+    if value not in names:
+        raise click.BadParameter(f"expected one of {', '.join(names)}, got {value!r}")
+    return value
+
+
 def lifting_options(command: Command) -> Command:
     """Add the options that ``run``, ``lift`` and ``demo`` share."""
     options = [
@@ -188,15 +208,21 @@ def run(
 @main.command(
     epilog=examples(
         "mocap-video lift person.npz --calib cam.yaml -o out/person",
-        "mocap-video lift person.npz --calib cam.yaml --fps 59.94",
+        "mocap-video lift openpose_json/ --calib cam.yaml --fps 59.94",
+        "mocap-video lift annotations.json --calib cam.yaml --fps 25 --people 1",
     )
 )
 @verbosity
 @click.argument("keypoints", type=PATH)
 @click.option("--calib", type=PATH, required=True, help="The camera's cam.yaml.")
 @click.option("-o", "--output", type=PATH, help="Results folder.  [default: out/<name of the file>]")
-@click.option("--skeleton", type=click.Choice(["coco17", "smpl24"]), help="Joint set, where the file does not say.")
-@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames a second, where it has no time_s.")
+@click.option(
+    "--format", "kind", callback=_keypoint_format, metavar="NAME",
+    help="npz, results, openpose, mmpose, coco, coco-results or alphapose.  [default: what it looks like]",
+)  # fmt: skip
+@click.option("--skeleton", "layout", callback=_layout, metavar="NAME", help="Joint set, where its length misleads.")
+@click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames a second, where it has no times.")
+@click.option("--people", "only", default="all", show_default=True, callback=_people, help="All, or such as 1,3.")
 @click.option("--export", "formats", callback=_formats, metavar="csv", help="Also write these formats.")
 @body_options
 @lifting_options
@@ -204,21 +230,24 @@ def lift(
     keypoints: Path,
     calib: Path,
     output: Path | None,
-    skeleton: str | None,
+    kind: str | None,
+    layout: str | None,
     fps: float | None,
+    only: tuple[int, ...] | None,
     formats: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Turn 2D keypoints of one person into motion; the same results as `run`, videos aside.
+    """Turn 2D keypoints from anywhere into motion; the same results as `run`, videos aside.
 
-    KEYPOINTS is an npz with keypoints2d (T,J,3): x and y in pixels of the original image and a score in 0..1, NaN and 0
-    where missing; time_s (T) seconds; optionally skeleton.
+    KEYPOINTS is an npz (keypoints2d, time_s), a results folder of ours, a folder of OpenPose json (Pose2Sim, Sports2D),
+    or a json of COCO annotations, COCO results, MMPose or AlphaPose; in pixels of the image that cam.yaml describes.
     """
-    from mocap_video.pipeline.lift2d import lift_file
+    from mocap_video.pipeline.lift2d import KeypointSource, lift_file
 
     output = output or Path("out") / keypoints.stem
-    lift_file(keypoints, calib, output, _settings(**options), _progress(), skeleton=skeleton, fps=fps, formats=formats)
+    source = KeypointSource(keypoints, kind, layout, fps)
+    lift_file(source, calib, output, _settings(**options), _progress(), only=only, formats=formats)
     _finish(output, as_json)
 
 

@@ -67,6 +67,20 @@ def origin_of(settings: Settings, weights: Mapping[str, str], inputs: Mapping[st
     return {**origin, "device": settings.device, "inputs": dict(inputs)}
 
 
+def choose_people(everyone: Sequence[Keypoints2D], only: tuple[int, ...] | None, source: Path) -> Sequence[Keypoints2D]:
+    """Return the people of ``source`` named in ``only``, all where None; ``ConfigError`` for one who is not there."""
+    found = {keypoints.person: keypoints for keypoints in everyone}
+    if only is None:
+        return everyone
+    absent = [number for number in only if number not in found]
+    if absent:
+        raise ConfigError(
+            f"--people: person {absent[0]} is not in {source}; found: {', '.join(map(str, sorted(found)))}. "
+            "The numbers are those in people.csv of the results with all, and in the overlay of a video."
+        )
+    return [found[number] for number in only]
+
+
 def lift_people(
     keypoints: Sequence[Keypoints2D], calibration: Calibration, settings: Settings, runner: StageRunner
 ) -> Lifted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,15 +13,15 @@ from mocap_video.calib.files import calibration_for_size, read_calibration
 from mocap_video.detectors.base import FrontEnd
 from mocap_video.detectors.embedded import build_front_end
 from mocap_video.detectors.people import find_people
-from mocap_video.errors import ConfigError, NoPersonError
+from mocap_video.errors import NoPersonError
 from mocap_video.pipeline.export import export
-from mocap_video.pipeline.lifting import Lifted, Settings, describe_calibration, lift_people, origin_of
+from mocap_video.pipeline.lifting import Lifted, Settings, choose_people, describe_calibration, lift_people, origin_of
 from mocap_video.pipeline.progress import Advance, Progress
 from mocap_video.pipeline.render_videos import VIDEO_NAMES, write_videos
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, PEOPLE, VIDEOS, StageRunner, collect_warnings
 from mocap_video.pipeline.video import probe, read_frames
-from mocap_video.types import Calibration, ClipResult, Frame, Keypoints2D, PersonTrack, VideoInfo
+from mocap_video.types import Calibration, ClipResult, Frame, PersonTrack, VideoInfo
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,8 @@ def run_clip(
         inputs = {"clip": digest_file(clip.path), "calibration": digest_file(calib_path)}
         front_end = build_front_end(settings.config.front_end)
         run = ClipRun(clip, inputs["clip"], video, calibration, front_end, settings, runner)
-        keypoints = choose_people(run.find_people(), only, clip.path)
+        everyone = [track.keypoints for track in run.find_people()]
+        keypoints = choose_people(everyone, only, clip.path)
         lifted = lift_people(keypoints, calibration, settings, runner)
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
         result = ClipResult(video, calibration, lifted.people, origin_of(settings, weights, inputs))
@@ -129,20 +130,6 @@ def run_clip(
         if formats:
             export(output, formats)
     return result
-
-
-def choose_people(tracks: Sequence[PersonTrack], only: tuple[int, ...] | None, clip: Path) -> list[Keypoints2D]:
-    """Return the keypoints of the people named in ``only``, of all where None; ``ConfigError`` for one not there."""
-    found = {track.keypoints.person: track.keypoints for track in tracks}
-    if only is None:
-        return list(found.values())
-    absent = [number for number in only if number not in found]
-    if absent:
-        raise ConfigError(
-            f"--people: person {absent[0]} is not in {clip}; found: {', '.join(map(str, sorted(found)))}. "
-            "The numbers are those in the overlay and in people.csv of a run with all."
-        )
-    return [found[number] for number in only]
 
 
 def _counted(frames: Iterator[Frame], advance: Advance) -> Iterator[Frame]:

@@ -12,11 +12,13 @@ from click.testing import CliRunner, Result
 
 from mocap_video.calib import geometry
 from mocap_video.calib.files import read_calibration
+from mocap_video.detectors.files.formats import FORMATS, LAYOUT_NAMES
 from mocap_video.lifter.metrics import match_times, motion_errors
 from mocap_video.pipeline.cli import main
 from mocap_video.pipeline.results import PersonRecord, read_person
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration
+from synth.keypoint_files import write_coco_results, write_openpose
 from synth.runs import Run, Site
 
 
@@ -104,3 +106,34 @@ def test_a_faulty_file_exits_3_with_one_line(site: Site, tmp_path: Path) -> None
     assert result.exit_code == 3
     assert result.stderr.startswith("error: ")
     assert str(path) in result.stderr
+
+
+def test_openpose_files_of_run_lift_to_what_run_gave(first_run: Run, tmp_path: Path) -> None:
+    record = record_of(first_run.output)
+    folder = tmp_path / "openpose json"
+    folder.mkdir()
+    before = np.full((int(record.frame[0]), 17, 3), [np.nan, np.nan, 0])
+    write_openpose(folder, {1: np.concatenate([before, record.keypoints2d])}, layout="body25", named=False)
+    result = lift(folder, first_run.site.calib, tmp_path / "out", "--fps", "25")
+    assert result.exit_code == 0, result.output
+    found = record_of(tmp_path / "out")
+    np.testing.assert_array_equal(found.frame, record.frame)
+    np.testing.assert_allclose(found.joints_world, record.joints_world, atol=1e-4)  # metres
+
+
+def test_a_person_chosen_by_number_is_lifted_alone(site: Site, tmp_path: Path) -> None:
+    points = exact_keypoints(site, read_calibration(site.calib))[:10]
+    write_coco_results(tmp_path, {4: points, 9: points}, layout="coco17", named=True)
+    result = lift(tmp_path / "keypoints.json", site.calib, tmp_path / "out", "--fps", "25", "--people", "9")
+    assert result.exit_code == 0, result.output
+    assert [path.name for path in (tmp_path / "out" / "people").iterdir()] == ["009.npz"]
+    refused = lift(tmp_path / "keypoints.json", site.calib, tmp_path / "out", "--fps", "25", "--people", "1")
+    assert refused.exit_code == 2
+    assert "found: 4, 9" in refused.stderr
+
+
+def test_an_unknown_format_or_joint_set_is_refused_with_those_there_are(site: Site, tmp_path: Path) -> None:
+    for option, known in (("--format", FORMATS), ("--skeleton", LAYOUT_NAMES)):
+        result = lift(tmp_path, site.calib, tmp_path / "out", option, "deeplabcut")
+        assert result.exit_code == 2
+        assert all(name in result.stderr for name in known)

@@ -1,4 +1,4 @@
-"""The keypoint file of ``lift``: what it may hold, and a reason for every refusal."""
+"""Keypoints in an npz, the plainest input of ``lift``: what it may hold, and a reason for every refusal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mocap_video.detectors.files.formats import read_sightings
+from mocap_video.detectors.files.identity import people_of
 from mocap_video.errors import ConfigError, KeypointsError
-from mocap_video.pipeline.lift2d import check_in_image, read_keypoints
+from mocap_video.pipeline.lift2d import check_in_image
 from mocap_video.types import Keypoints2D
+from synth.walkers import site_calibration
 
 T = 6
 
@@ -70,7 +73,13 @@ def test_the_skeleton_of_the_file_and_of_the_option_agree_or_are_refused(tmp_pat
     with pytest.raises(KeypointsError, match="says 'coco17', --skeleton says 'smpl24'"):
         read_keypoints(path, skeleton="smpl24")
     with pytest.raises(KeypointsError, match="skeleton: expected one of"):
-        read_keypoints(written(tmp_path, {**good(), "skeleton": np.array("halpe26")}))
+        read_keypoints(written(tmp_path, {**good(), "skeleton": np.array("openpose")}))
+
+
+def read_keypoints(path: Path, *, skeleton: str | None = None, fps: float | None = None) -> Keypoints2D:
+    """Return the one person of an npz."""
+    (person,) = people_of(read_sightings(path, layout=skeleton), site_calibration(), fps)
+    return person
 
 
 def smpl24() -> np.ndarray:
