@@ -1,15 +1,18 @@
 # Everything from a fresh machine: `make demo` and `make test` install what they need and are quick the second time.
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types wheel-check system clean
+.PHONY: help demo openmmlab test lint format types wheel-check system clean
 
 VENV ?= .venv
 PYTHON ?= $(shell tools/find_python.sh)
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check
+# Without what it depends on, which cannot be installed: what it needs of that is in the extra `openmmlab`.
+MMPOSE = mmpose==1.3.2
 FOLDERS = calib configs detectors lifter pipeline render
 
 help:
 	@echo "make demo         set up, then run the whole pipeline on a rendered person and print the error in mm"
+	@echo "make openmmlab    set up with mmdet and mmpose, for --config vitpose"
 	@echo "make test         set up, then run the tests"
 	@echo "make lint         ruff and pyright"
 	@echo "make format       put the sources into the house format"
@@ -18,6 +21,10 @@ help:
 
 demo: $(VENV)/.for-use
 	$(BIN)/mocap-video demo
+
+openmmlab: $(VENV)/.for-use
+	$(PIP) install --quiet --editable ".[openmmlab]"
+	$(PIP) install --quiet --no-deps $(MMPOSE)
 
 test: $(VENV)/.for-development
 	$(BIN)/pytest $(PYTEST_ARGS)
@@ -45,6 +52,7 @@ $(VENV)/.for-use: pyproject.toml | system $(BIN)/python
 
 $(VENV)/.for-development: pyproject.toml | system $(BIN)/python
 	$(PIP) install --quiet --editable ".[dev]"
+	$(PIP) install --quiet --no-deps $(MMPOSE)
 	@touch $@ $(VENV)/.for-use
 
 # The layout that a user installs, as links, so that pyright finds calib/ as mocap_video.calib.

@@ -9,6 +9,7 @@ backend that knows no regions gives NaN and is given boxes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -17,6 +18,8 @@ import numpy as np
 from mocap_video.skeletons import COCO17
 
 REGION_FIELDS = 4
+OUTSIDE_FACTOR = 0.2
+"""What is left of the score of a keypoint outside the image, where the network can only guess."""
 
 
 def _expect(name: str, array: np.ndarray, shape: tuple[int, ...]) -> None:
@@ -33,6 +36,12 @@ def check_image(rgb: np.ndarray) -> None:
     """Raise ``ValueError`` unless ``rgb`` is a ``(H,W,3)`` uint8 image with at least one pixel."""
     if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8 or 0 in rgb.shape:
         raise ValueError(f"image: expected (H,W,3) uint8, got {rgb.shape} {rgb.dtype}")
+
+
+def outside(xy: np.ndarray, rgb: np.ndarray) -> np.ndarray:
+    """Return ``(...)`` bool: which of the pixels ``xy (...,2)`` lie outside the image ``rgb``."""
+    height, width = rgb.shape[:2]
+    return np.any((xy < -0.5) | (xy > np.array([width, height]) - 0.5), axis=-1)
 
 
 def no_regions(count: int) -> np.ndarray:
@@ -116,6 +125,10 @@ class PersonDetector(Protocol):
         """Return the people in ``rgb (H,W,3)`` uint8, best first."""
         ...
 
+    def detect_all(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """Return ``detect`` of each image, computed together where that is faster."""
+        ...
+
 
 class KeypointEstimator(Protocol):
     """Finds the keypoints of people whose place is known."""
@@ -131,9 +144,13 @@ class KeypointEstimator(Protocol):
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """A detector with its estimator; ``name`` and the ``digests`` of their weights go into the provenance."""
+    """A detector with its estimator; ``name`` and the ``digests`` of their weights go into the provenance.
+
+    ``device``: where their networks run, cpu or cuda.
+    """
 
     name: str
     detector: PersonDetector
     estimator: KeypointEstimator
     digests: tuple[str, ...]
+    device: str = "cpu"

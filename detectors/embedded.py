@@ -2,33 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from mocap_video.detectors import blazepose
-from mocap_video.detectors.assets import POSE_DETECTION, POSE_LANDMARK_HEAVY, read_model
-from mocap_video.detectors.base import Detections, FrontEnd, Poses, check_image, no_regions
-from mocap_video.errors import ConfigError, MissingExtra
+from mocap_video.detectors.base import OUTSIDE_FACTOR, Detections, Poses, check_image, no_regions, outside
+from mocap_video.errors import MissingExtra
 
-_OUTSIDE_FACTOR = 0.2
 _SECOND_PASS_PRESENCE = 0.3
-
-
-@dataclass(frozen=True)
-class EmbeddedConfig:
-    """``threads``: CPU threads of a network, all cores if None; ``detection_score`` in [0, 1]: the least reported."""
-
-    threads: int | None = None
-    detection_score: float = 0.4
-
-    def __post_init__(self) -> None:
-        if self.threads is not None and self.threads < 1:
-            raise ConfigError(f"threads: expected a positive number or none, got {self.threads}")
-        if not 0 < self.detection_score < 1:
-            raise ConfigError(f"detection_score: expected a number between 0 and 1, got {self.detection_score}")
 
 
 class LiteRTNetwork:
@@ -85,6 +68,10 @@ class BlazePoseDetector:
         kept = np.isfinite(region).all(-1)
         return Detections(blazepose.box_from_region(region[kept]), found.score[kept], region[kept])
 
+    def detect_all(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        """See ``PersonDetector.detect_all``: LiteRT takes one image at a time."""
+        return [self.detect(rgb) for rgb in images]
+
 
 class BlazePoseEstimator:
     """``KeypointEstimator``: one crop, one network run a person; two where only a box is known."""
@@ -121,7 +108,7 @@ class BlazePoseEstimator:
         xy = in_crop @ to_image[:, :2].T + to_image[:, 2]
         joints_camera = out["Identity_4"].reshape(blazepose.LANDMARKS, 3)[coco]
         score = blazepose.coco17_scores(landmarks[coco, 3], landmarks[coco, 4], peak[: len(coco)], joints_camera)
-        score[_outside(xy[: len(coco)], rgb)] *= _OUTSIDE_FACTOR
+        score[outside(xy[: len(coco)], rgb)] *= OUTSIDE_FACTOR
         presence = float(np.clip(out["Identity_1"][0], 0, 1))
         return Poses(
             xy=xy[None, : len(coco)],
@@ -132,22 +119,3 @@ class BlazePoseEstimator:
 
 
 _EMPTY = Poses(np.zeros((0, 17, 2)), np.zeros((0, 17)), np.zeros(0), no_regions(0))
-
-
-def _outside(xy: np.ndarray, rgb: np.ndarray) -> np.ndarray:
-    height, width = rgb.shape[:2]
-    return np.any((xy < -0.5) | (xy > np.array([width, height]) - 0.5), axis=-1)
-
-
-def build_front_end(config: EmbeddedConfig | None = None) -> FrontEnd:
-    """Return the embedded front end; raises ``MissingAsset`` or ``ArtifactError`` when a network file is not right."""
-    config = config or EmbeddedConfig()
-    threads = config.threads or os.cpu_count() or 1
-    detector = LiteRTNetwork(read_model(POSE_DETECTION), threads)
-    landmarks = LiteRTNetwork(read_model(POSE_LANDMARK_HEAVY), threads)
-    return FrontEnd(
-        name="blazepose-heavy",
-        detector=BlazePoseDetector(detector, config.detection_score),
-        estimator=BlazePoseEstimator(landmarks),
-        digests=(POSE_DETECTION.sha256, POSE_LANDMARK_HEAVY.sha256),
-    )

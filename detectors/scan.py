@@ -54,18 +54,17 @@ class TileScan:
             # At most one tile a frame, two when unsettled: a view of many tiles is searched less often instead.
             self._due = min(self._due + min(count * (time_s - self._last_s) / self._period_s, 1.0) * rate, count)
         self._last_s = time_s
-        found = []
-        while self._due >= 1:
-            found.append(self._look(rgb, self._tiles[self._next]))
-            self._next = (self._next + 1) % count
-            self._due -= 1
-        return merge(found)
+        due = [self._tiles[(self._next + k) % count] for k in range(int(self._due))]
+        self._next = (self._next + len(due)) % count
+        self._due -= len(due)
+        seen = self._detector.detect_all([rgb[y0:y1, x0:x1] for x0, y0, x1, y1 in due])
+        return merge([_moved(part, tile[:2]) for part, tile in zip(seen, due, strict=True)])
 
-    def _look(self, rgb: np.ndarray, tile: np.ndarray) -> Detections:
-        x0, y0, x1, y1 = tile
-        seen = self._detector.detect(rgb[y0:y1, x0:x1])
-        box = seen.box_xyxy + np.array([x0, y0, x0, y0])
-        return Detections(box, seen.score, seen.region + np.array([x0, y0, 0.0, 0.0]))
+
+def _moved(seen: Detections, by: np.ndarray) -> Detections:
+    """Return ``seen`` in an image that begins ``by (2)`` px farther to the upper left."""
+    x, y = by
+    return Detections(seen.box_xyxy + np.array([x, y, x, y]), seen.score, seen.region + np.array([x, y, 0.0, 0.0]))
 
 
 class MotionScan:

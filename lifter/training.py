@@ -24,9 +24,10 @@ from mmengine.runner import Runner
 from torch import Tensor, distributed
 from torch.utils.data import DataLoader, Dataset
 
+from mocap_video.checkpoints import allow_runner_checkpoints
 from mocap_video.errors import ConfigError
 from mocap_video.lifter.body import load_body
-from mocap_video.lifter.checkpoints import allow_runner_checkpoints, read_checkpoint
+from mocap_video.lifter.checkpoints import read_checkpoint
 from mocap_video.lifter.data.bank import read_bank
 from mocap_video.lifter.data.synthetic import SyntheticConfig, draw_samples
 from mocap_video.lifter.hooks import RateHook, RateSchedule, RunRecordHook, TimedCheckpointHook

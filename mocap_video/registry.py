@@ -12,8 +12,6 @@ from mmengine.registry import Registry
 
 SCOPE = "mocap_video"
 
-DETECTORS = Registry("person detector", scope=SCOPE, locations=["mocap_video.detectors.embedded"])
-KEYPOINT_ESTIMATORS = Registry("keypoint estimator", scope=SCOPE, locations=["mocap_video.detectors.embedded"])
 NETWORKS = Registry("network", parent=mmengine.registry.MODELS, scope=SCOPE, locations=["mocap_video.lifter.network"])
 DATASETS = Registry("dataset", parent=mmengine.registry.DATASETS, scope=SCOPE, locations=["mocap_video.lifter.data"])
 OPTIMIZERS = Registry(

@@ -140,9 +140,9 @@ def lifting_options(command: Command) -> Command:
     """Add the options that ``run``, ``lift`` and ``demo`` share."""
     options = [
         click.option("--config", default="embedded", show_default=True, metavar="NAME|FILE",
-                     help="A shipped configuration, or a file of yours."),
+                     help="embedded, vitpose, vitpose-hf, auto (the best that is installed), or a file of yours."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
-                     help="Where the lifter and the fit run."),
+                     help="Where the networks and the fit run."),
         click.option("--samples", type=click.IntRange(min=1), help="Samples the spread is estimated from."),
         click.option("--seed", type=click.IntRange(min=0), help="Seed of the samples."),
         click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout."),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import logging
 import types
 import typing
 from collections.abc import Mapping
@@ -17,12 +18,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from mocap_video.detectors.config import PeopleConfig
-from mocap_video.detectors.embedded import EmbeddedConfig
+from mocap_video.detectors.front_end import FrontEndConfig, missing_parts
 from mocap_video.errors import ConfigError
 from mocap_video.lifter.fit import FitConfig
 from mocap_video.lifter.lift import LiftConfig
 
+logger = logging.getLogger(__name__)
+
 Section = TypeVar("Section")
+AUTO = "auto"
+BEST_FIRST = ("vitpose", "vitpose-hf", "embedded")
+"""The shipped configurations by how exact their keypoints are; the last needs nothing that may be missing."""
+
 _SUFFIXES = (".py", ".yaml", ".yml", ".json")
 
 
@@ -50,10 +57,11 @@ class RenderConfig:
 
 @dataclass(frozen=True)
 class Config:
-    """What a user may choose for one clip, stage by stage."""
+    """What a user may choose for one clip, stage by stage. ``reason``: why ``auto`` took it, "" where it did not."""
 
     name: str
-    front_end: EmbeddedConfig = field(default_factory=EmbeddedConfig)
+    reason: str = ""
+    front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     people: PeopleConfig = field(default_factory=PeopleConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
     fit: FitConfig = field(default_factory=FitConfig)
@@ -64,11 +72,16 @@ def config_names() -> tuple[str, ...]:
     """Return the names of the configurations that ship with the package."""
     folder = resources.files("mocap_video.configs")
     files = (entry.name for entry in folder.iterdir())
-    return tuple(sorted(name[:-3] for name in files if name.endswith(".py") and not name.startswith("_")))
+    return tuple(sorted(_name_of(name[:-3]) for name in files if name.endswith(".py") and not name.startswith("_")))
 
 
 def load_config(name_or_file: str) -> Config:
-    """Return the shipped configuration of that name, or the one in a file; ``ConfigError`` says what is wrong in it."""
+    """Return the shipped configuration of that name, or the one in a file; ``ConfigError`` says what is wrong in it.
+
+    ``auto`` is the first of ``BEST_FIRST`` whose packages and weights are all on this machine.
+    """
+    if name_or_file == AUTO:
+        return _best_config()
     path = _locate(name_or_file)
     sections = read_config_file(path)
     known: dict[str, type[Any]] = {
@@ -80,7 +93,25 @@ def load_config(name_or_file: str) -> Config:
     parsed: dict[str, Any] = {
         name: parse_section(kind, sections.get(name, {}), f"{path}: {name}") for name, kind in known.items()
     }
-    return Config(name=path.stem, **parsed)
+    return Config(name=_name_of(path.stem) if name_or_file in config_names() else path.stem, **parsed)
+
+
+def _best_config() -> Config:
+    reasons: list[str] = []
+    for name in BEST_FIRST:
+        config = load_config(name)
+        missing = missing_parts(config.front_end)
+        if not missing:
+            reason = f"{AUTO}: {'; '.join([*reasons, f'{name} has all that it needs'])}"
+            logger.info("%s", reason)
+            return dataclasses.replace(config, reason=reason)
+        reasons.append(f"{name} lacks {', '.join(missing)}")
+    raise AssertionError(f"{BEST_FIRST[-1]} needs nothing that may be missing")
+
+
+def _name_of(module: str) -> str:
+    """Return the name by which users call the configuration in ``module``."""
+    return module.replace("_", "-")
 
 
 def parse_section(cls: type[Section], values: object, where: str) -> Section:
@@ -108,11 +139,12 @@ def _locate(name_or_file: str) -> Path:
             )
         return path
     if name_or_file not in config_names():
+        names = (AUTO, *config_names())
         raise ConfigError(
-            f"--config {name_or_file}: no such configuration; {_nearest(name_or_file, config_names())}. "
+            f"--config {name_or_file}: no such configuration; {_nearest(name_or_file, names)}. "
             f"A file of your own must end in {', '.join(_SUFFIXES)}."
         )
-    return Path(str(resources.files("mocap_video.configs") / f"{name_or_file}.py"))
+    return Path(str(resources.files("mocap_video.configs") / f"{name_or_file.replace('-', '_')}.py"))
 
 
 def read_config_file(path: Path) -> dict[str, Any]:
@@ -136,10 +168,10 @@ def _nearest(name: str, known: typing.Iterable[str]) -> str:
 def _convert(value: object, hint: Any, where: str) -> Any:
     """Return ``value`` as what ``hint`` asks for: int may stand for float, list for tuple, mapping for dataclass."""
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        options = typing.get_args(hint)
-        if value is None and type(None) in options:
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        if value is None and len(options) < len(typing.get_args(hint)):
             return None
-        return _convert(value, next(option for option in options if option is not type(None)), where)
+        return _convert(value, options[0] if len(options) == 1 else _kind_of(value, options, where), where)
     if typing.get_origin(hint) is typing.Literal:
         if value in typing.get_args(hint):
             return value
@@ -157,6 +189,15 @@ def _convert(value: object, hint: Any, where: str) -> Any:
             f"{where}: expected {getattr(hint, '__name__', hint)}, got {value!r} ({type(value).__name__})."
         )
     return value
+
+
+def _kind_of(value: object, kinds: list[Any], where: str) -> Any:
+    """Return the dataclass of ``kinds`` whose ``type`` is the one that ``value`` names."""
+    by_name = {kind().type: kind for kind in kinds}
+    name = value.get("type") if isinstance(value, Mapping) else None
+    if name not in by_name:
+        raise ConfigError(f"{where}.type: expected one of {', '.join(by_name)}, got {name!r}.")
+    return by_name[name]
 
 
 def _convert_tuple(value: list[Any] | tuple[Any, ...], hints: tuple[Any, ...], where: str) -> tuple[Any, ...]:

@@ -5,6 +5,7 @@ All imports of what may be broken stand inside the check that tries it.
 
 from __future__ import annotations
 
+import importlib.metadata
 import importlib.util
 import os
 import platform
@@ -18,7 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from mocap_video import __version__
+from mocap_video.detectors.weights import weights_named
 from mocap_video.errors import MocapVideoError
+from mocap_video.optional import install_command
 
 _REINSTALL = "install mocap-video again: pip install --force-reinstall --no-deps mocap-video"
 _LEAST_FREE_GB = 1.0
@@ -51,7 +54,19 @@ def diagnose(output: Path = Path()) -> list[Check]:
         _tried("body files", _bodies, _REINSTALL),
         _tried("lifter weights", _lifter, _REINSTALL),
         _tried("output folder", lambda: _writable(output), "choose another folder with -o, or free some space"),
-        _tried("SMPL files (optional)", _smpl, "only for --smpl-model: pip install 'mocap-video[smpl]'", needed=False),
+        _tried(
+            "OpenMMLab (optional)",
+            _openmmlab,
+            f"only for --config vitpose: {install_command('openmmlab')}",
+            needed=False,
+        ),
+        _tried(
+            "transformers (optional)",
+            _transformers,
+            f"only for --config vitpose-hf: {install_command('hf')}",
+            needed=False,
+        ),
+        _tried("SMPL files (optional)", _smpl, "only for --smpl-model: " + install_command("smpl"), needed=False),
     ]
 
 
@@ -157,6 +172,38 @@ def _writable(output: Path) -> str:
     if free_gb < _LEAST_FREE_GB:
         raise MocapVideoError(f"{folder}: only {free_gb:.1f} GB free")
     return f"{folder} can be written, {free_gb:.0f} GB free"
+
+
+def _openmmlab() -> str:
+    import torch
+
+    from mocap_video.detectors.openmmlab.rtmdet import RTMDet
+    from mocap_video.detectors.openmmlab.vitpose import ViTPose
+
+    with torch.inference_mode():
+        RTMDet("rtmdet_tiny_8xb32-300e_coco", threshold=0.9).eval()(torch.zeros(1, 3, 64, 64))
+        ViTPose("td-hm_ViTPose-small_8xb64-210e_coco-256x192").eval()(torch.zeros(1, 3, 256, 192))
+    return f"{_versions('mmdet', 'mmpose', 'mmcv', 'mmcv-lite')}; {_fetched('rtmdet-m', 'vitpose-b')}"
+
+
+def _transformers() -> str:
+    from mocap_video.optional import require
+
+    for name in ("VitPoseForPoseEstimation", "AutoModelForObjectDetection"):
+        getattr(require("transformers", "hf"), name)
+    return f"{_versions('transformers')}; {_fetched('rtdetr-r50-hf', 'vitpose-b-hf')}"
+
+
+def _versions(*packages: str) -> str:
+    """Return the versions of those of ``packages`` that are installed."""
+    installed = {each.metadata["Name"].lower(): each.version for each in importlib.metadata.distributions()}
+    return ", ".join(f"{name} {installed[name]}" for name in packages if name in installed)
+
+
+def _fetched(*weights: str) -> str:
+    """Return whether the ``weights`` are there, and how to get those that are not."""
+    missing = [name for name in weights if weights_named(name).missing()]
+    return f"weights: mocap-video weights fetch {' '.join(missing)}" if missing else f"weights {', '.join(weights)}"
 
 
 def _smpl() -> str:

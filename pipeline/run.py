@@ -11,9 +11,10 @@ import numpy as np
 from mocap_video.artifacts import RunLock, Store, digest_file
 from mocap_video.calib.files import calibration_for_size, read_calibration
 from mocap_video.detectors.base import FrontEnd
-from mocap_video.detectors.embedded import build_front_end
+from mocap_video.detectors.front_end import build_front_end
 from mocap_video.detectors.people import find_people
 from mocap_video.errors import NoPersonError
+from mocap_video.pipeline.config import Config
 from mocap_video.pipeline.export import export
 from mocap_video.pipeline.lifting import Lifted, Settings, choose_people, describe_calibration, lift_people, origin_of
 from mocap_video.pipeline.progress import Advance, Progress
@@ -66,7 +67,7 @@ class ClipRun:
             )
 
         inputs = (*self._footage(), self.calibration.camera, self.calibration.ground, config.people, config.front_end,
-                  front_end.name, front_end.digests)  # fmt: skip
+                  front_end.name, front_end.digests, front_end.device)  # fmt: skip
         return self.runner.values(PEOPLE, inputs, PersonTrack, compute, total=self.clip.count(self.video))
 
     def render(self, lifted: Lifted, folder: Path) -> None:
@@ -111,7 +112,8 @@ def run_clip(
         progress.note(describe_calibration(calibration))
         runner = StageRunner(Store(output / CACHE), progress)
         inputs = {"clip": digest_file(clip.path), "calibration": digest_file(calib_path)}
-        front_end = build_front_end(settings.config.front_end)
+        front_end = build_front_end(settings.config.front_end, settings.device)
+        progress.note(describe_front_end(front_end, settings.config))
         run = ClipRun(clip, inputs["clip"], video, calibration, front_end, settings, runner)
         everyone = [track.keypoints for track in run.find_people()]
         keypoints = choose_people(everyone, only, clip.path)
@@ -130,6 +132,12 @@ def run_clip(
         if formats:
             export(output, formats)
     return result
+
+
+def describe_front_end(front_end: FrontEnd, config: Config) -> str:
+    """Return one line that says what finds people and keypoints, and why where ``auto`` chose it."""
+    reason = f" ({config.reason})" if config.reason else ""
+    return f"front end: {front_end.name} on {front_end.device}{reason}"
 
 
 def _counted(frames: Iterator[Frame], advance: Advance) -> Iterator[Frame]:

@@ -21,7 +21,7 @@ from mocap_video.calib.files import calibration_for_size, read_calibration
 from mocap_video.calib.geometry import project
 from mocap_video.detectors.base import FrontEnd
 from mocap_video.detectors.config import PeopleConfig
-from mocap_video.detectors.embedded import build_front_end
+from mocap_video.detectors.front_end import build_front_end
 from mocap_video.detectors.people import find_people
 from mocap_video.lifter.lift import LiftConfig, Lifter, lift, load_lifter
 from mocap_video.lifter.metrics import motion_errors

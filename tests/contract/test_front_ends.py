@@ -10,11 +10,24 @@ import pytest
 from realdata import real_folder, real_frames
 
 from mocap_video.detectors.base import FrontEnd
-from mocap_video.detectors.embedded import EmbeddedConfig, build_front_end
+from mocap_video.detectors.front_end import (
+    BlazePoseDetection,
+    BlazePoseKeypoints,
+    FrontEndConfig,
+    build_front_end,
+)
+from mocap_video.detectors.runtime import Runtime
 from mocap_video.detectors.standing import pose_box, pose_size
+from synth.backends import hf_front_end, openmmlab_front_end
+from synth.markers import marked_picture
 
+_BLAZEPOSE = FrontEndConfig(BlazePoseDetection(threads=1), BlazePoseKeypoints(threads=1))
 FRONT_ENDS: dict[str, Callable[[], FrontEnd]] = {
-    "embedded": lambda: build_front_end(EmbeddedConfig(threads=1)),
+    "embedded": lambda: build_front_end(_BLAZEPOSE),
+    "openmmlab": openmmlab_front_end,
+    "hf": hf_front_end,
+    "hf, flip test": lambda: hf_front_end(flip_test=True),
+    "hf, bf16": lambda: hf_front_end(Runtime(precision="bf16")),
 }
 _SAME_PLACE = 0.02
 """Of the person's size: how far keypoints may move when the picture is framed otherwise."""
@@ -31,15 +44,16 @@ def front_end(request: pytest.FixtureRequest) -> FrontEnd:
 
 
 @cache
-def _picture() -> np.ndarray:
+def _photograph() -> np.ndarray:
     folder = real_folder("pose2sim_single")
     return real_frames(folder / "cam02.mp4", count=1)[0].rgb
 
 
 @pytest.fixture
-def picture() -> np.ndarray:
-    """A man, whole, about 600 px tall, alone in the foreground."""
-    return _picture()
+def picture(request: pytest.FixtureRequest) -> np.ndarray:
+    """A man, whole, about 600 px tall, alone in the foreground; of markers where the weights are random."""
+    name = request.node.callspec.params["front_end"]
+    return _photograph() if name == "embedded" else marked_picture()
 
 
 def tallest(front_end: FrontEnd, rgb: np.ndarray) -> np.ndarray:
@@ -82,6 +96,15 @@ def test_what_is_no_rgb_image_is_refused(front_end: FrontEnd, shape: tuple[int, 
         front_end.detector.detect(image)
     with pytest.raises(ValueError, match="expected"):
         front_end.estimator.estimate(image, np.zeros((1, 4)))
+
+
+def test_several_pictures_at_once_give_what_each_gives_alone(front_end: FrontEnd, picture: np.ndarray) -> None:
+    pictures = [picture, np.ascontiguousarray(picture[:, 100:]), np.zeros((30, 70, 3), np.uint8)]
+    together = front_end.detector.detect_all(pictures)
+    for one, alone in zip(together, map(front_end.detector.detect, pictures), strict=True):
+        np.testing.assert_allclose(one.box_xyxy, alone.box_xyxy, atol=0.01)  # px
+        np.testing.assert_allclose(one.score, alone.score, atol=1e-4)
+    assert front_end.detector.detect_all([]) == []
 
 
 def test_size_range_is_a_range(front_end: FrontEnd) -> None:

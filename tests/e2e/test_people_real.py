@@ -10,7 +10,7 @@ import pytest
 from realdata import real_calibration, real_folder, real_frames, real_joints
 
 from mocap_video.detectors.config import PeopleConfig
-from mocap_video.detectors.embedded import build_front_end
+from mocap_video.detectors.front_end import build_front_end
 from mocap_video.detectors.people import find_people
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration, Camera, GroundPlane, PersonTrack

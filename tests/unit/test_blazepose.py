@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mocap_video.detectors import assets, blazepose
-from mocap_video.detectors.embedded import EmbeddedConfig
+from mocap_video.detectors.front_end import BlazePoseDetection
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
 from mocap_video.skeletons import COCO17
 
@@ -151,7 +151,7 @@ def test_an_absent_network_is_named(tmp_path: Path) -> None:
         assets.read_model(assets.POSE_DETECTION, tmp_path)
 
 
-@pytest.mark.parametrize("bad", [{"threads": 0}, {"detection_score": 1.5}])
+@pytest.mark.parametrize("bad", [{"threads": 0}, {"score": 1.5}])
 def test_settings_that_make_no_sense_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=next(iter(bad))):
-        EmbeddedConfig(**bad)  # pyright: ignore[reportArgumentType]
+        BlazePoseDetection(**bad)  # pyright: ignore[reportArgumentType]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
@@ -43,6 +43,9 @@ class Scene:
     def detect(self, rgb: np.ndarray) -> Detections:
         boxes = np.array([pose_box(xy) for xy in self.seen(rgb)]).reshape(-1, 4)
         return Detections(boxes, np.full(len(boxes), 0.8), no_regions(len(boxes)))
+
+    def detect_all(self, images: Sequence[np.ndarray]) -> list[Detections]:
+        return [self.detect(rgb) for rgb in images]
 
     def estimate(self, rgb: np.ndarray, boxes: np.ndarray, regions: np.ndarray | None = None) -> Poses:
         assert regions is None or regions.shape == (len(boxes), 4)
@@ -157,6 +160,9 @@ def test_all_tiles_are_searched_at_first_and_few_a_frame_later() -> None:
         def detect(self, rgb: np.ndarray) -> Detections:
             looked.append(rgb.shape)
             return scene.detect(np.zeros((1, 1, 3), np.uint8))
+
+        def detect_all(self, images: Sequence[np.ndarray]) -> list[Detections]:
+            return [self.detect(rgb) for rgb in images]
 
     tiles = np.array([[0, 0, 1280, 720], *([x, 100, x + 200 + x // 10, 300] for x in range(0, 900, 100))])
     scan = TileScan(Recorder(), tiles, period_s=0.5)

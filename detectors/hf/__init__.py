@@ -1,0 +1,1 @@
+"""RT-DETR, D-FINE and ViTPose of transformers, behind the protocols of ``detectors.base``. Needs the extra ``hf``."""
