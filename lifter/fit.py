@@ -2,16 +2,19 @@
 
 Three stages, each with all frames at once: the shape from the best-seen frames; the pose of every window without
 contacts; the pose again with the contacts found. Windows overlap and are blended, so memory does not grow with length.
+Poses are solved at no more than 30 Hz and interpolated to the frames between.
 Works in the camera's canonical frame and answers in the site world's axes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from mocap_video.calib import geometry
@@ -91,8 +94,13 @@ def fit_bodies(
         torch.as_tensor(a, dtype=torch.float64, device=config.device) for a in frame.camera(calibration.camera)
     )
     fitter = _Fitter(body, skeleton, config, R_cam, t_cam)
-    betas = torch.stack([fitter.shape(track) for track in tracks])
-    poses = fitter.poses(tracks, betas)
+    with _one_thread():
+        solved = [_pick(track, _solved_frames(track.time_s, config.rate_hz)) for track in tracks]
+        betas = torch.stack([fitter.shape(track) for track in solved])
+        poses = [
+            _at_times(pose, knots.time_s, track.time_s)
+            for pose, knots, track in zip(fitter.poses(solved, betas), solved, tracks, strict=True)
+        ]
     return [_result(motion, body, betas[i], poses[i], tracks[i], frame, skeleton) for i, motion in enumerate(motions)]
 
 
@@ -100,6 +108,41 @@ def stature(body: BodyModel, betas: Tensor) -> Tensor:
     """Return the height ``(...)`` m of the T-pose of ``betas (...,10)``, sole to crown."""
     height = body.v_template[:, 1] + betas @ body.shapedirs[:, 1].T
     return height.amax(-1) - height.amin(-1)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: the fit's matrices are small, and handing them round costs more than it gives."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _solved_frames(time_s: Tensor, rate_hz: float) -> Tensor:
+    """Return the frames, of ``time_s (T)``, that are no closer than ``rate_hz`` allows; first and last among them."""
+    times, spacing = time_s.tolist(), 0.95 / rate_hz  # clips of 29.97 or jittery 30 frames a second keep every frame
+    kept = [0]
+    for index, time in enumerate(times):
+        if time - times[kept[-1]] >= spacing:
+            kept.append(index)
+    if kept[-1] != len(times) - 1:
+        kept.append(len(times) - 1)
+    return torch.tensor(kept, device=time_s.device)
+
+
+def _at_times(pose: Pose, solved_s: Tensor, time_s: Tensor) -> Pose:
+    """Return ``pose`` at times ``solved_s (K)`` s at ``time_s (T)`` s, by cubic splines."""
+    if len(solved_s) == len(time_s):
+        return pose
+
+    def spline(values: Tensor) -> Tensor:
+        return torch.as_tensor(CubicSpline(solved_s.cpu(), values.cpu())(time_s.cpu())).to(values)
+
+    rotations = matrix_from_six(spline(six_from_matrix(pose.rotations)))
+    return Pose(rotations[:, 0], rotvec_from_matrix(rotations[:, 1:]), spline(pose.transl))
 
 
 def _track(

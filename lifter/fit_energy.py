@@ -30,7 +30,8 @@ class FitConfig:
     the joint is. ``acceleration_sd``: of the torso, m/s^2 (limbs have more, see ``ACCELERATION_FACTOR``);
     ``turn_acceleration_sd``: of each joint's rotation vector, rad/s^2. ``penetration_sd_m``, ``touch_sd_m``,
     ``slide_sd_mps``: soles on the ground. A sole stands below ``contact_height_m`` and ``contact_speed_mps``.
-    ``shape_weight``: of each squared beta, per frame. ``window_frames`` and ``overlap_frames`` cut long tracks;
+    ``shape_weight``: of each squared beta, per frame. Poses are solved at ``rate_hz`` or less and interpolated to the
+    frames between. ``window_frames`` and ``overlap_frames`` cut long tracks;
     ``shape_frames``: how many of the best-seen frames the shape is fitted to; ``batch_frames`` bounds the memory.
     ``shape_iterations``, ``pose_iterations``, ``contact_iterations``: at most, of the three stages.
     """
@@ -47,6 +48,7 @@ class FitConfig:
     contact_height_m: float = 0.07
     contact_speed_mps: float = 0.4
     shape_weight: float = 0.3
+    rate_hz: float = 30.0
     window_frames: int = 240
     overlap_frames: int = 24
     shape_frames: int = 64
@@ -59,6 +61,8 @@ class FitConfig:
     def __post_init__(self) -> None:
         if self.window_frames <= 2 * self.overlap_frames:
             raise ValueError("FitConfig.window_frames: expected more than twice overlap_frames")
+        if self.rate_hz <= 0:
+            raise ValueError(f"FitConfig.rate_hz: expected a positive rate, got {self.rate_hz}")
         if self.height_m is not None and not 0.4 <= self.height_m <= 2.6:
             raise ValueError(f"FitConfig.height_m: expected a stature of 0.4 to 2.6 m, got {self.height_m}")
 
@@ -103,6 +107,7 @@ class Term:
     ``rows`` maps features ``(B,L,N,3,P)`` to ``(B,L,m,P)``, linearly. A row costs nothing between ``low`` and ``high``.
     ``taps (B,L',k)`` mix k consecutive frames first (None: each frame as it is, L' = L). Rows go in groups of
     ``group``, which share a loss: ``confidence * loss(precision * squared length)``, both over ``(B,L',m/group)``.
+    ``direct``: the rows are the turns, parameters themselves, whose derivative is the identity.
     """
 
     rows: Callable[[Tensor], Tensor]
@@ -113,6 +118,7 @@ class Term:
     group: int = 1
     loss: Loss = "square"
     taps: Tensor | None = None
+    direct: bool = False
 
     def residual(self, stack: Tensor) -> Tensor:
         """Return how far each row of the features ``stack (B,L,N,3)`` is past its bounds: ``(B,L',m)``."""
@@ -175,8 +181,8 @@ def frame_terms(seen: Windows, at: Layout, prior: PosePrior, config: FitConfig) 
         near(relative, relative(lifted)[..., 0], precision, valid, "huber"),
         near(common, common(lifted)[..., 0], valid / config.root_sd_m**2, valid, "huber"),
         near(off_ray, ray, valid / config.pixel_sd_m**2, seen.xy_weight * valid, "cauchy"),
-        Term(turns, mean, mean, prior.sd.flatten() ** -2, valid),
-        Term(turns, low, high, valid / LIMIT_SD_RAD**2, valid),
+        Term(turns, mean, mean, prior.sd.flatten() ** -2, valid, direct=True),
+        Term(turns, low, high, valid / LIMIT_SD_RAD**2, valid, direct=True),
     ]
 
 
@@ -210,7 +216,7 @@ def motion_terms(seen: Windows, at: Layout, config: FitConfig) -> list[Term]:
     steady = torch.as_tensor(config.turn_acceleration_sd**-2).to(zero)
     return [
         Term(joints, zero, zero, (config.acceleration_sd * factors) ** -2, valid, 3, "huber", taps),
-        Term(turns, zero, zero, steady, valid, taps=taps),
+        Term(turns, zero, zero, steady, valid, taps=taps, direct=True),
     ]
 
 

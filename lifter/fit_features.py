@@ -16,13 +16,15 @@ from torch import Tensor
 
 from mocap_video.lifter.body import BodyModel, KeypointBasis, Posed
 from mocap_video.lifter.keypoints import keypoints, mixed
-from mocap_video.lifter.rotations import matrix_from_rotvec, right_jacobian, skew
+from mocap_video.lifter.rotations import matrix_from_rotvec, right_jacobian
 from mocap_video.skeletons import SMPL24, SMPL_PARENTS, Skeleton
 
 FREE = tuple(j for j, name in enumerate(SMPL24.names) if not name.endswith(("_wrist", "_hand")))
 """Joints that the fit turns; the first is the root."""
 POSE_SIZE = 3 * len(FREE) + 3
 """Parameters of one frame."""
+TURNS = slice(3, 3 * len(FREE))
+"""Of these, the rotation vectors, in the order of the stack's turns."""
 _BODY = [j - 1 for j in FREE[1:]]
 _SUBTREE = torch.zeros(24, 24)
 for _joint in range(24):
@@ -88,7 +90,7 @@ def features(body: BodyModel, betas: Tensor, pose: Pose, skeleton: Skeleton) -> 
 
 
 def pose_jacobian(body: BodyModel, betas: Tensor, pose: Pose, posed: Posed, skeleton: Skeleton) -> Tensor:
-    """Return how the stack changes with the pose: ``(B,L,N,3,POSE_SIZE)``."""
+    """Return how the points of the stack change with the pose: ``(B,L,N-19,3,POSE_SIZE)``, all but the turns."""
     subtree = _SUBTREE.to(pose.transl)
     free = list(FREE)
     joints = (posed.joints[..., :, None, :] - posed.joints[..., None, :, :]) * subtree[..., None]
@@ -97,21 +99,22 @@ def pose_jacobian(body: BodyModel, betas: Tensor, pose: Pose, posed: Posed, skel
     arms = torch.cat([points, joints, soles], -3)[..., free, :]
     axes = posed.R_world_from_joint[..., free, :, :]
     axes = torch.cat([axes[..., :1, :, :], axes[..., 1:, :, :] @ right_jacobian(pose.rotvec[..., _BODY, :])], -3)
-    turned = -skew(arms) @ axes[..., None, :, :, :]
-    placed = turned.transpose(-3, -2).flatten(-2)
-    eye = torch.eye(3, dtype=placed.dtype, device=placed.device)
-    placed = torch.cat([placed, eye.expand(*placed.shape[:-1], 3)], -1)
-    turns = placed.new_zeros(3 * len(_BODY), POSE_SIZE)
-    turns[:, 3:-3] = torch.eye(3 * len(_BODY), dtype=placed.dtype, device=placed.device)
-    turns = turns.unflatten(0, (-1, 3))
-    return torch.cat([placed, turns.expand(*placed.shape[:-3], *turns.shape)], -3)
+    jacobian = arms.new_zeros(*arms.shape[:-2], 3, POSE_SIZE)
+    jacobian[..., -3:] = torch.eye(3, dtype=arms.dtype, device=arms.device)
+    arm = [part.repeat_interleave(3, -1) for part in arms.unbind(-1)]
+    axis = [part.flatten(-2)[..., None, :] for part in axes.unbind(-2)]
+    for x in range(3):  # the cross product of every joint's axes with the arm from it, component by component
+        y, z = (x + 1) % 3, (x + 2) % 3
+        torch.sub(axis[y] * arm[z], axis[z] * arm[y], out=jacobian[..., x, :-3])
+    return jacobian
 
 
 def shape_jacobian(body: BodyModel, pose: Pose, skeleton: Skeleton) -> Tensor:
-    """Return how the stack changes with the betas ``(B,L,N,3,10)``: with the pose held, it is affine in them."""
+    """Return how the points of the stack change with the betas ``(B,L,N-19,3,10)``: affinely, with the pose held."""
+    turns = layout(skeleton).turns.start
     units = torch.eye(10, dtype=pose.transl.dtype, device=pose.transl.device)
     zero, _ = features(body, torch.zeros_like(units[0]), pose, skeleton)
-    return torch.stack([features(body, unit, pose, skeleton)[0] - zero for unit in units], -1)
+    return torch.stack([features(body, unit, pose, skeleton)[0] - zero for unit in units], -1)[..., :turns, :, :]
 
 
 def _arms(basis: KeypointBasis, body: BodyModel, betas: Tensor, posed: Posed, subtree: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from mocap_video.lifter.body import BodyModel, Posed
 from mocap_video.lifter.fit_energy import Term
-from mocap_video.lifter.fit_features import Pose, features, pose_jacobian, shape_jacobian
+from mocap_video.lifter.fit_features import TURNS, Pose, features, pose_jacobian, shape_jacobian
 from mocap_video.skeletons import Skeleton
 
 _FIRST_DAMPING, _LESS, _MORE = 1e-3, 0.2, 10.0
@@ -31,7 +31,10 @@ class Normal:
 
 
 def normal_equations(terms: Sequence[Term], stack: Tensor, jacobian: Tensor) -> Normal:
-    """Return the normal equations of ``terms`` at features ``stack (B,L,N,3)`` with ``jacobian (B,L,N,3,P)``."""
+    """Return the normal equations of ``terms`` at features ``stack (B,L,N,3)``.
+
+    ``jacobian (B,L,N',3,P)`` of the features before the turns.
+    """
     windows, frames, size = stack.shape[0], stack.shape[1], jacobian.shape[-1]
     reach = max(1 if term.taps is None else term.taps.shape[2] for term in terms)
     bands = tuple(stack.new_zeros(windows, max(frames - d, 0), size, size) for d in range(reach))
@@ -39,16 +42,29 @@ def normal_equations(terms: Sequence[Term], stack: Tensor, jacobian: Tensor) -> 
     for term in terms:
         residual = term.residual(stack)
         weight = term.weight(residual)
-        rows = term.rows(jacobian)
         taps = stack.new_ones(*residual.shape[:2], 1) if term.taps is None else term.taps
-        kept = taps.shape[1]
-        for i in range(taps.shape[2]):
-            scaled = rows[:, i : i + kept] * (weight * taps[..., i : i + 1])[..., None]
-            slope[:, i : i + kept] += (scaled * residual[..., None]).sum(-2)
-            for j in range(i, taps.shape[2]):
-                other = rows[:, j : j + kept] * taps[..., j, None, None]
-                bands[j - i][:, i : i + kept] += scaled.mT @ other
+        pull = _gathered([weight * residual * taps[..., i : i + 1] for i in range(taps.shape[2])], frames)
+        rows = slope.new_zeros(0) if term.direct else term.rows(jacobian)
+        if term.direct:
+            slope[..., TURNS] += pull
+        else:
+            slope += (rows.mT @ pull[..., None])[..., 0]
+        for d in range(taps.shape[2]):
+            pairs = (taps[..., : taps.shape[2] - d] * taps[..., d:])[:, :, None].unbind(-1)
+            coupled = _gathered([weight * pair for pair in pairs], frames - d)
+            if term.direct:
+                bands[d].diagonal(dim1=-2, dim2=-1)[..., TURNS].add_(coupled)
+            else:
+                bands[d].add_((rows[:, : frames - d] * coupled[..., None]).mT @ rows[:, d:])
     return Normal(bands, slope)
+
+
+def _gathered(parts: Sequence[Tensor], frames: int) -> Tensor:
+    """Return the sum ``(B,frames,m)`` of ``parts``, each ``(B,L',m)``, the i-th of them i frames later."""
+    whole = parts[0].new_zeros(parts[0].shape[0], frames, parts[0].shape[2])
+    for i, part in enumerate(parts):
+        whole[:, i : i + part.shape[1]] += part
+    return whole
 
 
 def solve_banded(normal: Normal, damping: Tensor) -> Tensor:
@@ -106,21 +122,22 @@ def minimize(
     stack, posed = features(body, betas, pose, skeleton)
     cost = _cost(terms, stack)
     damping = torch.full_like(cost, _FIRST_DAMPING)
+    normal = None
     for _ in range(iterations):
-        normal = normal_equations(terms, stack, pose_jacobian(body, betas, pose, posed, skeleton))
+        if normal is None:
+            normal = normal_equations(terms, stack, pose_jacobian(body, betas, pose, posed, skeleton))
         tried = pose.moved(solve_banded(normal, damping))
-        tried_stack, _ = features(body, betas, tried, skeleton)
+        tried_stack, tried_posed = features(body, betas, tried, skeleton)
         tried_cost = _cost(terms, tried_stack)
         better = tried_cost < cost
-        if not better.any() and bool((damping > 1e6).all()):
-            break
-        done = bool((better & (cost - tried_cost < _ENOUGH * cost)).all())
-        pose = tried.where(better, pose)
-        cost = torch.where(better, tried_cost, cost)
+        done = bool(((cost - tried_cost).abs() < _ENOUGH * cost).all())
         damping = damping * torch.where(better, _LESS, _MORE)
+        if better.any():
+            pose, cost = tried.where(better, pose), torch.where(better, tried_cost, cost)
+            stack, posed = (tried_stack, tried_posed) if better.all() else features(body, betas, pose, skeleton)
+            normal = None
         if done:
             break
-        stack, posed = features(body, betas, pose, skeleton)
     return pose
 
 

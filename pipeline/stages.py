@@ -38,7 +38,7 @@ class Stage:
 FILM = Stage("film", 1)
 PEOPLE = Stage("people", 1)
 LIFT = Stage("lift", 1)
-FIT = Stage("fit", 1)
+FIT = Stage("fit", 2)
 VIDEOS = Stage("videos", 1)
 
 CACHE = ".cache"

@@ -220,6 +220,18 @@ def test_any_frame_rate(body: BodyModel, rate: str) -> None:
     assert walk.calibration.ground.height_of(fit.soles.numpy()).min() > -0.005  # m
 
 
+def test_frames_between_those_solved_are_interpolated(body: BodyModel) -> None:
+    walk = _walk(body, time_s=np.arange(90) / 60)
+    every, half = (
+        fit_body(walk.keypoints, walk.motion, walk.calibration, body, FitConfig(rate_hz=rate)) for rate in (60.0, 30.0)
+    )
+    assert len(half.transl) == 90
+    assert 1e-6 < _error(half.joints, every.joints) < 0.012  # m
+    between = slice(1, None, 2)
+    errors = [_error(_posed(body, half).coco.numpy()[part], walk.coco[part]) for part in (between, slice(0, None, 2))]
+    assert errors[0] < errors[1] + 0.002  # m
+
+
 def test_half_of_the_person_unseen_and_frames_bridged(body: BodyModel, walk: Walk) -> None:
     """Legs out of the picture in every frame (lifted badly), nothing seen in ten frames, limbs exchanged in three."""
     legs = [COCO17.index(f"{side}_{part}") for side in ("left", "right") for part in ("knee", "ankle")]
@@ -276,7 +288,7 @@ def test_keypoints_and_motion_of_different_frames_are_refused(body: BodyModel, w
         fit_body(walk.keypoints, moved, walk.calibration, body, FitConfig())
 
 
-@pytest.mark.parametrize("bad", [{"window_frames": 20, "overlap_frames": 12}, {"height_m": 180.0}])
+@pytest.mark.parametrize("bad", [{"window_frames": 20, "overlap_frames": 12}, {"height_m": 180.0}, {"rate_hz": 0.0}])
 def test_config_refuses_what_cannot_be(bad: dict[str, float]) -> None:
     with pytest.raises(ValueError, match=f"FitConfig.{next(iter(bad))}"):
         FitConfig(**bad)  # type: ignore[arg-type]

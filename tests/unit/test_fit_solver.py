@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from mocap_video.lifter.body import load_body
-from mocap_video.lifter.fit_features import POSE_SIZE, Pose, features, layout, pose_jacobian, shape_jacobian
+from mocap_video.lifter.fit_features import POSE_SIZE, TURNS, Pose, features, layout, pose_jacobian, shape_jacobian
 from mocap_video.lifter.fit_solver import Normal, solve_banded
 from mocap_video.lifter.pose_prior import pose_prior
 from mocap_video.lifter.rotations import matrix_from_rotvec
@@ -29,15 +29,22 @@ def test_jacobians_are_the_derivatives(skeleton: Skeleton) -> None:
     betas = _random(10, seed=3)
     stack, posed = features(body, betas, pose, skeleton)
     jacobian = pose_jacobian(body, betas, pose, posed, skeleton)
+    at = layout(skeleton)
+    points = slice(at.turns.start)
     step = 1e-6
     for column in range(POSE_SIZE):
         move = torch.zeros(1, 2, POSE_SIZE, dtype=DOUBLE)
         move[..., column] = step
         ahead, behind = (features(body, betas, pose.moved(sign * move), skeleton)[0] for sign in (1, -1))
-        np.testing.assert_allclose(jacobian[..., column], (ahead - behind) / (2 * step), atol=1e-6)
+        change = ((ahead - behind) / (2 * step)).flatten(0, 1)
+        np.testing.assert_allclose(jacobian[..., column].flatten(0, 1), change[:, points], atol=1e-6)
+        turned = np.zeros(POSE_SIZE)
+        turned[column] = 1.0
+        for frame in change[:, at.turns]:
+            np.testing.assert_allclose(frame.flatten(), turned[TURNS], atol=1e-9)
     changed = features(body, betas + 0.5, pose, skeleton)[0] - stack
-    np.testing.assert_allclose(shape_jacobian(body, pose, skeleton).sum(-1) * 0.5, changed, atol=1e-9)
-    at = layout(skeleton)
+    by_shape = shape_jacobian(body, pose, skeleton).sum(-1) * 0.5
+    np.testing.assert_allclose(by_shape, changed[..., points, :], atol=1e-9)
     assert at.turns.stop == stack.shape[-2]
     np.testing.assert_array_equal(stack[..., at.joints, :], posed.joints)
 
