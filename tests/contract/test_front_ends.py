@@ -26,8 +26,7 @@ FRONT_ENDS: dict[str, Callable[[], FrontEnd]] = {
     "embedded": lambda: build_front_end(_BLAZEPOSE),
     "openmmlab": openmmlab_front_end,
     "hf": hf_front_end,
-    "hf, flip test": lambda: hf_front_end(flip_test=True),
-    "hf, bf16": lambda: hf_front_end(Runtime(precision="bf16")),
+    "hf, bf16, flip test": lambda: hf_front_end(Runtime(precision="bf16"), flip_test=True),
 }
 _SAME_PLACE = 0.02
 """Of the person's size: how far keypoints may move when the picture is framed otherwise."""
