@@ -14,6 +14,7 @@ import torch
 
 from mocap_video.calib import geometry, ground
 from mocap_video.calib.fields import Field
+from mocap_video.calib.mount import mount_of
 from mocap_video.errors import CalibrationError
 from mocap_video.types import Calibration, Camera, GroundPlane
 
@@ -51,14 +52,14 @@ class CalibrationSummary:
 def summarize(calibration: Calibration) -> CalibrationSummary:
     """Return height, tilt, roll and fields of view of ``calibration``."""
     camera = calibration.camera
-    R, t = ground.canonical_frame(camera, calibration.ground).camera(camera)
-    pitch, roll, height = ground.pitch_roll_height(torch.from_numpy(R), torch.from_numpy(t)).tolist()
+    mount = mount_of(calibration)
     (width, rows), (x, y) = camera.size, ((camera.size[0] - 1) / 2, (camera.size[1] - 1) / 2)
     edges = torch.tensor([[-0.5, y], [width - 0.5, y], [x, -0.5], [x, rows - 0.5]], dtype=torch.float64)
     rays = geometry.ray_directions(geometry.normalized_from_pixels(edges, camera), torch.eye(3, dtype=torch.float64))
     left, right, top, bottom = rays.numpy()
     return CalibrationSummary(
-        height, *np.degrees([pitch, roll, _angle_between(left, right), _angle_between(top, bottom)]).tolist()
+        mount.height_m,
+        *np.degrees([mount.tilt_down, mount.roll, _angle_between(left, right), _angle_between(top, bottom)]).tolist(),
     )
 
 

@@ -2,10 +2,7 @@
 
 Two forms of ``extrinsics``. ``world_to_camera`` gives ``R (3,3)`` and ``t (3)`` m in any right-handed metric site
 frame, ``x_cam = R x_site + t``; ``world`` says which way is up and where the ground is. ``mount`` gives height, tilt
-and roll, and makes its own site frame: right-handed, metres, +z up, the ground is z = 0, the origin lies on the
-ground below the camera's optical centre, +y is the camera's heading on the ground, so +x points to the camera's
-right. A positive ``tilt_down_deg`` looks down (90: straight down, and +y is the image's up direction); a positive
-``roll_deg`` turns the image's right side down, so a level scene seems to turn anticlockwise in the picture.
+and roll, and makes its own site frame: +z up, the origin on the ground below the camera, +y its heading: ``mount``.
 
 Two forms of ``intrinsics``: fx, fy, cx, cy in pixels, the centre of the top-left pixel being (0, 0); or ``hfov_deg``,
 the angle between the left and the right edge of the image through its middle, lens included, with square pixels and the
@@ -15,6 +12,7 @@ optical axis in the middle of the image, ((W - 1) / 2, (H - 1) / 2).
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
@@ -26,17 +24,29 @@ from mocap_video.artifacts import atomic_write
 from mocap_video.calib import checks, geometry
 from mocap_video.calib.checks import CalibrationSummary, summarize
 from mocap_video.calib.fields import Entries, Field, parse_yaml, read_text
+from mocap_video.calib.mount import GROUND, Mount
 from mocap_video.errors import CalibrationError
 from mocap_video.types import COEFFICIENTS, Calibration, Camera, DistortionModel, GroundPlane
 
-__all__ = ["CalibrationSummary", "calibration_for_size", "read_calibration", "summarize", "write_calibration"]
+__all__ = [
+    "CalibrationSummary",
+    "calibration_for_size",
+    "camera_for_size",
+    "read_calibration",
+    "read_lens",
+    "summarize",
+    "write_calibration",
+    "write_lens",
+]
 
 VERSION = 1
 
 _KEYS = ("version", "image_size", "intrinsics", "distortion", "extrinsics", "world", "site")
 _PINHOLE = ("fx", "fy", "cx", "cy")
 _MOUNT = ("height_m", "tilt_down_deg", "roll_deg")
-_AXES = {sign + axis: (1 if not sign else -1) * np.eye(3)[i] for sign in ("", "-") for i, axis in enumerate("xyz")}
+AXES = {sign + axis: (1 if not sign else -1) * np.eye(3)[i] for sign in ("", "-") for i, axis in enumerate("xyz")}
+"""Unit vectors by name: x, y, z, -x, -y, -z."""
+
 _COEFFS = {"opencv": "[k1, k2, p1, p2, k3]", "fisheye": "[k1, k2, k3, k4]"}
 
 
@@ -48,27 +58,49 @@ def read_calibration(path: Path) -> Calibration:
 
 def _parse(text: str, path: Path) -> Calibration:
     """Return the calibration that ``text`` describes; ``path`` is the file that messages name."""
-    root = parse_yaml(text, path)
-    top = root.entries(_KEYS, required=("version", "image_size", "intrinsics", "extrinsics"))
-    if top["version"].value != VERSION or isinstance(top["version"].value, bool):
-        raise top["version"].refusal(
-            str(VERSION), "A newer file needs a newer mocap-video; otherwise write version: 1."
-        )
-    size = _read_size(top["image_size"])
-    distortion = top.get("distortion", Field(path, "distortion", None))
-    model, coeffs = _read_distortion(distortion)
-    K = _read_intrinsics(top["intrinsics"], size, model, coeffs)
+    top = _entries(text, path, ("extrinsics",))
+    lens = _read_optics(top, path)
     forms = top["extrinsics"].entries(("world_to_camera", "mount"))
     if len(forms) != 1:
         raise top["extrinsics"].refusal("exactly one of world_to_camera and mount", "Keep the one you measured.")
     form, pose = next(iter(forms.items()))
     R, t = _read_mount(pose) if form == "mount" else _read_world_to_camera(pose)
-    camera = Camera(K, R, t, size, model, coeffs)
-    checks.check_lens(top["intrinsics"], distortion, camera)
+    camera = replace(lens, R_cam_from_world=R, t_cam_from_world=t)
     plane = _read_mount_world(top.get("world")) if form == "mount" else _read_world(top, path)
     calibration = Calibration(camera, plane, *_read_site(top.get("site", Field(path, "site", None))))
     checks.check_view(pose, calibration)
     return calibration
+
+
+def read_lens(path: Path) -> Camera:
+    """Return the optics that the cam.yaml, or lens.yaml (the same without ``extrinsics``), at ``path`` describes.
+
+    The pose of the camera returned means nothing.
+    """
+    path = Path(path)
+    return _read_optics(_entries(read_text(path), path, ()), path)
+
+
+def _entries(text: str, path: Path, required: tuple[str, ...]) -> Entries:
+    """Return the top keys of ``text``, which must be of this version and have the optics and the ``required`` keys."""
+    root = parse_yaml(text, path)
+    top = root.entries(_KEYS, required=("version", "image_size", "intrinsics", *required))
+    if top["version"].value != VERSION or isinstance(top["version"].value, bool):
+        raise top["version"].refusal(
+            str(VERSION), "A newer file needs a newer mocap-video; otherwise write version: 1."
+        )
+    return top
+
+
+def _read_optics(top: Entries, path: Path) -> Camera:
+    """Return image size, intrinsics and distortion as a camera at its own origin."""
+    size = _read_size(top["image_size"])
+    distortion = top.get("distortion", Field(path, "distortion", None))
+    model, coeffs = _read_distortion(distortion)
+    K = _read_intrinsics(top["intrinsics"], size, model, coeffs)
+    lens = Camera(K, np.eye(3), np.zeros(3), size, model, coeffs)
+    checks.check_lens(top["intrinsics"], distortion, lens)
+    return lens
 
 
 def _read_size(field: Field) -> tuple[int, int]:
@@ -128,7 +160,7 @@ def _read_world_to_camera(field: Field) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_mount(field: Field) -> tuple[np.ndarray, np.ndarray]:
-    """Return R and t of the mount's own site frame (see the top of this file)."""
+    """Return R and t of the mount's own site frame (see ``mount``)."""
     entries = field.entries(_MOUNT, required=_MOUNT)
     height = entries["height_m"].number(unit="metres")
     if height <= 0:
@@ -137,12 +169,7 @@ def _read_mount(field: Field) -> tuple[np.ndarray, np.ndarray]:
         )
     tilt = math.radians(entries["tilt_down_deg"].number(-90, 90, "degrees"))
     roll = math.radians(entries["roll_deg"].number(-180, 180, "degrees"))
-    forward = np.array([0, math.cos(tilt), -math.sin(tilt)])
-    level_right = np.array([1.0, 0, 0])
-    level_down = np.cross(forward, level_right)
-    right = math.cos(roll) * level_right + math.sin(roll) * level_down
-    R = np.stack([right, np.cross(forward, right), forward])
-    return R, -R @ np.array([0, 0, height])
+    return Mount(height, tilt, roll).pose()
 
 
 def _read_mount_world(field: Field | None) -> GroundPlane:
@@ -153,7 +180,7 @@ def _read_mount_world(field: Field | None) -> GroundPlane:
                 "{up: z, ground: 0} with extrinsics.mount, which makes its own site frame",
                 "Remove `world`, or give the pose as world_to_camera in your site frame.",
             )
-    return GroundPlane(np.array([0, 0, 1.0]), 0.0)
+    return GROUND
 
 
 def _read_world(top: Entries, path: Path) -> GroundPlane:
@@ -171,7 +198,7 @@ def _read_world(top: Entries, path: Path) -> GroundPlane:
         return _read_plane(entries["ground_plane"], entries.get("up"))
     if "up" not in entries:
         raise top["world"].refusal("the up axis beside ground", "Add `up: z` (or x, y, -x, -y, -z).")
-    return GroundPlane(_AXES[entries["up"].choice(_AXES)], -entries["ground"].number(unit="metres along up") + 0.0)
+    return GroundPlane(AXES[entries["up"].choice(AXES)], -entries["ground"].number(unit="metres along up") + 0.0)
 
 
 def _read_plane(field: Field, up: Field | None) -> GroundPlane:
@@ -185,7 +212,7 @@ def _read_plane(field: Field, up: Field | None) -> GroundPlane:
     normal, offset = normal / length, offset / length
     if up is None:
         return GroundPlane(normal, float(offset))
-    along = float(normal @ _AXES[up.choice(_AXES)])
+    along = float(normal @ AXES[up.choice(AXES)])
     if abs(along) < math.cos(math.radians(45)):
         raise field.refusal(
             f"a ground whose normal is within 45 degrees of the up axis {up.value}",
@@ -216,12 +243,8 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
     site: dict[str, object] = {"name": calibration.name, "source": calibration.source}
     if calibration.reprojection_error_px is not None:
         site["reprojection_error_px"] = float(calibration.reprojection_error_px)
-    K = camera.K.astype(float)
     document = {
-        "version": VERSION,
-        "image_size": [int(side) for side in camera.size],
-        "intrinsics": dict(zip(_PINHOLE, (float(K[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2))), strict=True)),
-        "distortion": {"model": camera.distortion, "coeffs": camera.coeffs.astype(float).tolist()},
+        **_document_of(camera),
         "extrinsics": {
             "world_to_camera": {
                 "R": camera.R_cam_from_world.astype(float).tolist(),
@@ -231,14 +254,37 @@ def write_calibration(calibration: Calibration, path: Path) -> None:
         "world": _world_of(calibration.ground),
         "site": {key: value for key, value in site.items() if value != ""},
     }
-    text = yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+    text = _dump(document)
     _parse(text, path)
     with atomic_write(path) as partial:
         partial.write_text(text, encoding="utf-8")
 
 
+def write_lens(lens: Camera, path: Path, source: str = "") -> None:
+    """Write the optics of ``lens`` as a lens.yaml that ``read_lens`` answers with the same numbers."""
+    path = Path(path)
+    text = _dump({**_document_of(lens), "site": {"source": source}})
+    _read_optics(_entries(text, path, ()), path)
+    with atomic_write(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+
+
+def _document_of(camera: Camera) -> dict[str, object]:
+    K = camera.K.astype(float)
+    return {
+        "version": VERSION,
+        "image_size": [int(side) for side in camera.size],
+        "intrinsics": dict(zip(_PINHOLE, (float(K[i]) for i in ((0, 0), (1, 1), (0, 2), (1, 2))), strict=True)),
+        "distortion": {"model": camera.distortion, "coeffs": camera.coeffs.astype(float).tolist()},
+    }
+
+
+def _dump(document: dict[str, object]) -> str:
+    return yaml.safe_dump(document, sort_keys=False, default_flow_style=None, width=120, allow_unicode=True)
+
+
 def _world_of(plane: GroundPlane) -> dict[str, object]:
-    for up, direction in _AXES.items():
+    for up, direction in AXES.items():
         if np.array_equal(direction, plane.normal):
             return {"up": up, "ground": -float(plane.offset) + 0.0}
     return {"ground_plane": [*plane.normal.astype(float).tolist(), float(plane.offset)]}
@@ -251,9 +297,15 @@ def calibration_for_size(
 
     The aspect agrees when one scale explains both sides to 1 px, the rounding of encoders.
     """
-    old = calibration.camera.size
+    camera = camera_for_size(calibration.camera, size, calib_path=calib_path, clip_path=clip_path)
+    return replace(calibration, camera=camera)
+
+
+def camera_for_size(camera: Camera, size: tuple[int, int], *, calib_path: Path, clip_path: Path) -> Camera:
+    """As ``calibration_for_size``, for a camera alone."""
+    old = camera.size
     if tuple(size) == tuple(old):
-        return calibration
+        return camera
     low = max((new - 1) / side for new, side in zip(size, old, strict=True))
     high = min((new + 1) / side for new, side in zip(size, old, strict=True))
     if low > high:
@@ -264,10 +316,4 @@ def calibration_for_size(
             f"{old[0]} x {old[1]}. {advice}Use the calibration of this camera in this mode; a cropped or padded video "
             f"needs its own image_size, cx and cy."
         )
-    return Calibration(
-        calibration.camera.resized((int(size[0]), int(size[1]))),
-        calibration.ground,
-        calibration.name,
-        calibration.source,
-        calibration.reprojection_error_px,
-    )
+    return camera.resized((int(size[0]), int(size[1])))

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 
 from mocap_video.artifacts import RunLock, Store, digest_file, digest_of
+from mocap_video.calib.examine import describe
 from mocap_video.calib.files import read_calibration
 from mocap_video.detectors.files.base import Sightings
 from mocap_video.detectors.files.formats import read_sightings
 from mocap_video.detectors.files.identity import people_of
 from mocap_video.errors import KeypointsError, MissingAsset
 from mocap_video.pipeline.export import export
-from mocap_video.pipeline.lifting import Settings, choose_people, describe_calibration, lift_people, origin_of
+from mocap_video.pipeline.lifting import Settings, choose_people, lift_people, origin_of
 from mocap_video.pipeline.progress import Progress
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, StageRunner, collect_warnings
@@ -89,7 +90,7 @@ def lift_file(
         for person in everyone:
             check_in_image(source.path, person, calibration.camera.size)
         keypoints = choose_people(everyone, only, source.path)
-        progress.note(describe_calibration(calibration))
+        progress.note(describe(calibration))
         runner = StageRunner(Store(output / CACHE), progress)
         lifted = lift_people(keypoints, calibration, settings, runner)
         inputs = {"keypoints": _digest(source.path), "calibration": digest_file(calib_path)}

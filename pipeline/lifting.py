@@ -8,7 +8,6 @@ from pathlib import Path
 
 import torch
 
-from mocap_video.calib.files import summarize
 from mocap_video.errors import ConfigError
 from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.fit import fit_bodies
@@ -50,15 +49,6 @@ def choose_device(name: str) -> str:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("--device cuda: PyTorch finds no CUDA device here. Use --device auto, or check the driver.")
     return name
-
-
-def describe_calibration(calibration: Calibration) -> str:
-    """Return one line that says what the calibration claims, so that a wrong one is seen before it costs time."""
-    said = summarize(calibration)
-    return (
-        f"calibration: camera {said.height_m:.2f} m above the ground, looks {said.tilt_down_deg:.1f} deg down, "
-        f"roll {round(said.roll_deg, 1) + 0.0:.1f} deg, field of view {said.hfov_deg:.0f} x {said.vfov_deg:.0f} deg"
-    )
 
 
 def origin_of(settings: Settings, weights: Mapping[str, str], inputs: Mapping[str, str]) -> dict[str, object]:

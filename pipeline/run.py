@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mocap_video.artifacts import RunLock, Store, digest_file
+from mocap_video.calib.examine import describe
 from mocap_video.calib.files import calibration_for_size, read_calibration
 from mocap_video.detectors.base import FrontEnd
 from mocap_video.detectors.front_end import build_front_end
@@ -16,7 +17,7 @@ from mocap_video.detectors.people import find_people
 from mocap_video.errors import NoPersonError
 from mocap_video.pipeline.config import Config
 from mocap_video.pipeline.export import export
-from mocap_video.pipeline.lifting import Lifted, Settings, choose_people, describe_calibration, lift_people, origin_of
+from mocap_video.pipeline.lifting import Lifted, Settings, choose_people, lift_people, origin_of
 from mocap_video.pipeline.progress import Advance, Progress
 from mocap_video.pipeline.render_videos import VIDEO_NAMES, write_videos
 from mocap_video.pipeline.results import write_results
@@ -109,7 +110,7 @@ def run_clip(
         calibration = calibration_for_size(
             read_calibration(calib_path), video.size, calib_path=calib_path, clip_path=clip.path
         )
-        progress.note(describe_calibration(calibration))
+        progress.note(describe(calibration))
         runner = StageRunner(Store(output / CACHE), progress)
         inputs = {"clip": digest_file(clip.path), "calibration": digest_file(calib_path)}
         front_end = build_front_end(settings.config.front_end, settings.device)

@@ -80,6 +80,12 @@ def probe(path: Path) -> VideoInfo:
     return scan.info
 
 
+def read_tags(path: Path) -> dict[str, str]:
+    """Return the metadata that the file carries, of the container and of its video stream, by key."""
+    with _opened(Path(path)) as (container, stream):
+        return {**stream.metadata, **container.metadata}
+
+
 def read_frames(path: Path, *, start_s: float | None = None, end_s: float | None = None) -> Iterator[Frame]:
     """Yield the frames with ``start_s <= time_s < end_s`` in display order, decoding from the key frame before.
 

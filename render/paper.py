@@ -82,7 +82,7 @@ def draw_paper(camera: Camera, ground: GroundPlane, frame: CanonicalFrame, page:
     blend(rgb, cv2.GaussianBlur(outline, (3, 3), 0), _EDGE, (0, 0), 0.7)
     _draw_grid(rgb, ground, frame, page)
     _draw_camera(rgb, page)
-    for axis in _level_axes(ground):
+    for axis in level_axes(ground):
         _draw_axis(rgb, axis, _page_direction(frame, ground, axis))
     _draw_scale_bar(rgb, page)
     return rgb
@@ -98,13 +98,13 @@ def _seen_mask(camera: Camera, frame: CanonicalFrame, page: PageMap) -> np.ndarr
     return cv2.GaussianBlur(inside.astype(np.uint8) * 255, (3, 3), 0)
 
 
-def _level_axes(ground: GroundPlane) -> list[int]:
+def level_axes(ground: GroundPlane) -> list[int]:
     """Return the numbers 0..2 of the two site axes that lie along the ground."""
     up = int(np.argmax(np.abs(ground.normal)))
     return [axis for axis in range(3) if axis != up]
 
 
-def _ground_axis(ground: GroundPlane, axis: int) -> np.ndarray:
+def ground_axis(ground: GroundPlane, axis: int) -> np.ndarray:
     """Return site axis ``axis`` laid on the ground, ``(3)`` unit, site world."""
     flat = np.eye(3)[axis] - ground.normal[axis] * ground.normal
     return flat / np.linalg.norm(flat)
@@ -112,7 +112,7 @@ def _ground_axis(ground: GroundPlane, axis: int) -> np.ndarray:
 
 def _page_direction(frame: CanonicalFrame, ground: GroundPlane, axis: int) -> np.ndarray:
     """Return the direction ``(2)`` of site axis ``axis`` on the page, unit, px."""
-    along = frame.R_canonical_from_site @ _ground_axis(ground, axis)
+    along = frame.R_canonical_from_site @ ground_axis(ground, axis)
     return -along[[0, 2]]
 
 
@@ -127,8 +127,8 @@ def _draw_grid(rgb: np.ndarray, ground: GroundPlane, frame: CanonicalFrame, page
     mask = np.zeros((height, width), np.uint8)
     numbers: list[tuple[str, tuple[float, float]]] = []
     size = max(10, height // 62)
-    for axis, other in (_level_axes(ground), _level_axes(ground)[::-1]):
-        across, along = _ground_axis(ground, axis), _page_direction(frame, ground, other)
+    for axis, other in (level_axes(ground), level_axes(ground)[::-1]):
+        across, along = ground_axis(ground, axis), _page_direction(frame, ground, other)
         base, unit = (frame.to_canonical(p)[[0, 2]] for p in (origin, origin + across))
         values = (corners - base) @ (unit - base)
         for value in range(int(values.min() // step) * step, int(values.max()) + step, step):
