@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
 from mocap_video.lifter.body import GENDERS, SOLES, BodyModel, KeypointBasis, keypoint_basis
+from mocap_video.lifter.unpickling import UNREADABLE, ArrayUnpickler
 from mocap_video.optional import require
 from mocap_video.skeletons import COCO17, SMPL24, SMPL_PARENTS
 
@@ -73,8 +74,8 @@ class _Chumpy:
         self.state = state
 
 
-class _Unpickler(pickle.Unpickler):
-    """Reads numpy arrays, scipy's sparse matrices and chumpy's arrays, and refuses all else."""
+class _Unpickler(ArrayUnpickler):
+    """Reads scipy's sparse matrices and chumpy's arrays as well as numpy's."""
 
     def find_class(self, module: str, name: str) -> Any:
         package = module.partition(".")[0]
@@ -82,11 +83,9 @@ class _Unpickler(pickle.Unpickler):
             return _Chumpy
         if package == "scipy" and name in ("csc_matrix", "csr_matrix", "coo_matrix"):
             return getattr(import_module("scipy.sparse"), name)
-        if package == "numpy" and name in ("ndarray", "dtype", "_reconstruct", "scalar"):
-            return super().find_class(module, name)
-        if (module, name) in (("copyreg", "_reconstructor"), ("builtins", "object"), ("_codecs", "encode")):
-            return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"holds {module}.{name}, which is no part of SMPL")
+        if (module, name) in (("copyreg", "_reconstructor"), ("builtins", "object")):
+            return pickle.Unpickler.find_class(self, module, name)
+        return super().find_class(module, name)
 
 
 def _read_pickle(path: Path) -> dict[str, Any]:
@@ -94,7 +93,7 @@ def _read_pickle(path: Path) -> dict[str, Any]:
         with path.open("rb") as file:
             stored = _Unpickler(file, encoding="latin1").load()
         return {key: _dense(stored[key]) for key in _NEEDED if key in stored}
-    except (pickle.UnpicklingError, EOFError, KeyError, TypeError, AttributeError, ImportError, ValueError) as error:
+    except UNREADABLE as error:
         raise ArtifactError(f"{path}: not SMPL's pickle ({error}); convert it to npz") from error
 
 

@@ -29,7 +29,7 @@ from mocap_video.errors import ConfigError
 from mocap_video.lifter.body import load_body
 from mocap_video.lifter.checkpoints import read_checkpoint
 from mocap_video.lifter.data.bank import read_bank
-from mocap_video.lifter.data.synthetic import SyntheticConfig, draw_samples
+from mocap_video.lifter.data.synthetic import SyntheticConfig, make_samples
 from mocap_video.lifter.hooks import RateHook, RateSchedule, RunRecordHook, TimedCheckpointHook
 from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.objective import lifting_losses
@@ -113,15 +113,14 @@ class LifterTraining(BaseModel):
         if mode != "loss" or data_samples is not None:
             raise ConfigError(f"training forward: expected mode 'loss' and no data samples, got {mode!r}")
         config, device = self.train_config, next(self.denoiser.parameters()).device
-        if self._bank.rotvec.device != device:
-            self._bank, self._body = self._bank.to(device), self._body.to(device)
+        self._body = self._body.to(device)
         rank, processes = get_dist_info()
         draw = int(inputs) * processes + rank  # two processes see in one step what one process sees in two
-        generator = torch.Generator(device).manual_seed(config.seed * 1_000_003 + draw)
+        seed = config.seed * 1_000_003 + draw
+        generator = torch.Generator(device).manual_seed(seed)
+        windows = self._bank.draw(config.batch, config.frames, torch.Generator().manual_seed(seed)).to(device)
         with torch.no_grad():
-            sample = draw_samples(
-                self._bank, self._body, self.skeleton, config.batch, config.frames, config.synthetic, generator
-            )
+            sample = make_samples(windows, self._body, self.skeleton, config.synthetic, generator)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16 and device.type == "cuda"):
             return lifting_losses(
                 self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator

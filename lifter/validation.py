@@ -12,11 +12,12 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.data.augment import posed_joints
-from mocap_video.lifter.data.bank import BANK_FPS, MotionBank, Windows
+from mocap_video.lifter.data.bank import Windows, bank_of
 from mocap_video.lifter.data.cameras import CameraConfig
-from mocap_video.lifter.data.motions import SourceClip, read_motions
+from mocap_video.lifter.data.motions import read_motions
 from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig
-from mocap_video.lifter.data.retarget import retarget
+from mocap_video.lifter.data.retarget import BANK_FPS, retarget
+from mocap_video.lifter.data.sources import SourceClip
 from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, observe
 from mocap_video.lifter.metrics import MotionErrors, frame_errors, pool_errors
 from mocap_video.lifter.views import Observation, Scene, build_scene
@@ -75,15 +76,7 @@ def _windows_of(
     count = max(1, len(clip.joints) // span)
     first = torch.arange(count) * span
     if truth == "body":
-        motion = retarget(clip, body)
-        bank = MotionBank(
-            rotvec=torch.as_tensor(motion.rotvec),
-            path=torch.as_tensor(motion.path),
-            clearance=torch.as_tensor(motion.clearance),
-            start=torch.zeros(1, dtype=torch.int64),
-            length=torch.tensor([len(clip.joints)]),
-            weight=torch.ones(1),
-        )
+        bank = bank_of([retarget(clip, body)])
         zero = torch.zeros(count, dtype=torch.int64)
         stride = torch.full((count,), config.stride)
         windows: Windows = bank.windows(zero, first, stride, config.frames, torch.ones(count))

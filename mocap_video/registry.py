@@ -12,6 +12,7 @@ from mmengine.registry import Registry
 
 SCOPE = "mocap_video"
 
+MOTION_READERS = Registry("motion reader", scope=SCOPE, locations=["mocap_video.lifter.data.readers"])
 NETWORKS = Registry("network", parent=mmengine.registry.MODELS, scope=SCOPE, locations=["mocap_video.lifter.network"])
 DATASETS = Registry("dataset", parent=mmengine.registry.DATASETS, scope=SCOPE, locations=["mocap_video.lifter.data"])
 OPTIMIZERS = Registry(

@@ -19,16 +19,28 @@ def train() -> None:
     """
 
 
-@train.command(epilog=examples("mocap-video train prepare motions/ -o prepared/train.safetensors"))
-@click.argument("motions", type=_PATH)
+@train.command(
+    epilog=examples(
+        "mocap-video train prepare motions/ -o prepared/train.safetensors",
+        "mocap-video train prepare AMASS/ --format amass -o prepared/amass.safetensors",
+    )
+)
+@click.argument("folder", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="The prepared bank to write.")
-@click.option("--split", default="train", show_default=True, help="Split of the motion set's manifest.")
-@click.option("--tier", "tiers", multiple=True, default=("A",), show_default=True, help="Licence tiers to take.")
-def prepare(motions: Path, output: Path, split: str, tiers: tuple[str, ...]) -> None:
-    """Retarget a motion set to our body, standing on its soles, and write one file for training."""
+@click.option("--format", "form", metavar="NAME", help="Such as amass or bvh.  [default: what it looks like]")
+@click.option("--split", help="Split of a set that has splits.  [default: train]")
+@click.option("--tier", "tiers", multiple=True, default=("A",), show_default=True, help="Licence tiers of motions.")
+@click.option("--trust", is_flag=True, help="Open sets that are published as Python pickles.")
+def prepare(
+    folder: Path, output: Path, form: str | None, split: str | None, tiers: tuple[str, ...], trust: bool
+) -> None:
+    """Make recorded motion motion of our body, standing on its soles, and write one file for training.
+
+    FOLDER holds the open motion set, BVH files, AMASS, BEDLAM, Human3.6M, RICH or AIST++: docs/data.md.
+    """
     from mocap_video.pipeline import training
 
-    count = training.prepare(motions, split, output, tiers=tiers)
+    count = training.prepare(folder, output, form=form, split=split, tiers=tiers, trust=trust)
     click.echo(f"{output}: {count} clips")
 
 

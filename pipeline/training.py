@@ -18,19 +18,28 @@ def training_names() -> tuple[str, ...]:
     return tuple(sorted(name[:-3] for name in names if name.endswith(".py") and not name.startswith("_")))
 
 
-def prepare(motions: Path, split: str, output: Path, *, tiers: tuple[str, ...] = ("A",)) -> int:
-    """Retarget a split of the open motion set to our body and write the bank; return the number of clips."""
+def prepare(
+    folder: Path,
+    output: Path,
+    *,
+    form: str | None = None,
+    split: str | None = None,
+    tiers: tuple[str, ...] = ("A",),
+    trust: bool = False,
+) -> int:
+    """Make a folder of motion motion of our body and write the bank; return the number of clips."""
     from mocap_video.lifter.body import load_body
     from mocap_video.lifter.data.bank import write_bank
-    from mocap_video.lifter.data.motions import read_motions
-    from mocap_video.lifter.data.retarget import retarget
+    from mocap_video.lifter.data.readers import read_clips
+    from mocap_video.lifter.data.retarget import to_body
+    from mocap_video.lifter.data.sources import Choice
 
     body = load_body()
-    clips = [retarget(clip, body) for clip in read_motions(motions, split) if clip.tier in tiers]
-    if not clips:
-        raise ConfigError(f"{motions}: no clip of split {split!r} and tier {'/'.join(tiers)} in its manifest")
-    write_bank(clips, output)
-    return len(clips)
+    clips = read_clips(folder, Choice(split, tiers, trust), form)
+    count = write_bank((to_body(clip, body) for clip in clips), output)
+    if not count:
+        raise ConfigError(f"{folder}: no clip of the chosen split and tiers; nothing was written")
+    return count
 
 
 def train(config: str, bank: Path, work_dir: Path, *, start_from: Path | None = None) -> Path:

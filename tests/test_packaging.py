@@ -105,7 +105,7 @@ def test_pytest_does_not_put_the_root_folders_on_the_path() -> None:
 
 def test_the_registries_look_where_there_are_modules() -> None:
     registry = importlib.import_module("mocap_video.registry")
-    for name in ("NETWORKS", "DATASETS", "OPTIMIZERS"):
+    for name in ("MOTION_READERS", "NETWORKS", "DATASETS", "OPTIMIZERS"):
         for location in getattr(registry, name)._locations:
             assert importlib.util.find_spec(location) is not None, location
 

@@ -1,36 +1,37 @@
 """Reader of the open motion set: a manifest, shards of joint positions, and skeleton names.
 
-The joints of every source lie in SMPL's order but follow each rig's own proportions and definitions; ``retarget`` makes
-them motion of our body. Frames: +Y up, metres, the floor near y = 0, 30 frames a second.
+The joints of every source lie in SMPL's order but follow each rig's own proportions and definitions. Frames: +Y up,
+metres, the floor near y = 0, 30 frames a second.
 """
 
 from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mocap_video.errors import ConfigError
+from mocap_video.lifter.data.sources import Choice, SourceClip
+from mocap_video.registry import MOTION_READERS
 
-COMMON_JOINTS = 22
-"""SMPL's first 22 joints: the hands are left out."""
 
+@MOTION_READERS.register_module("motions")
+class OpenMotions:
+    """The open motion set: ``manifest.csv`` beside its shards."""
 
-@dataclass(frozen=True)
-class SourceClip:
-    """One clip. ``joints (T,22,3)`` m; ``exact (22)`` bool: the source defines the joint, not an approximation."""
+    splits = ("train", "val", "test", "extra")
 
-    name: str
-    source: str
-    split: str
-    tier: str
-    flags: tuple[str, ...]
-    fps: float
-    joints: np.ndarray
-    exact: np.ndarray
+    def recognises(self, folder: Path) -> bool:
+        """Say whether a manifest lies in ``folder``."""
+        return (folder / "manifest.csv").is_file()
+
+    def read(self, folder: Path, choice: Choice) -> Iterator[SourceClip]:
+        """Yield the clips of the chosen split and tiers."""
+        for clip in read_motions(folder, choice.split or self.splits[0]):
+            if clip.tier in choice.tiers:
+                yield clip
 
 
 def read_motions(folder: Path, split: str) -> Iterator[SourceClip]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.data.augment import AugmentConfig, posed_joints
-from mocap_video.lifter.data.bank import MotionBank, Windows
+from mocap_video.lifter.data.bank import Windows
 from mocap_video.lifter.data.cameras import CameraConfig, place_subject, random_cameras, see
 from mocap_video.lifter.data.noise import NoiseConfig, corrupt
 from mocap_video.lifter.views import Observation
@@ -77,16 +77,3 @@ def observe(
     if 0 < len(good) < len(joints):
         index = torch.where(enough, index, good[index % len(good)])
     return Sample(seen.select(index), placed[index])
-
-
-def draw_samples(
-    bank: MotionBank,
-    body: BodyModel,
-    skeleton: Skeleton,
-    count: int,
-    frames: int,
-    config: SyntheticConfig,
-    generator: torch.Generator | None = None,
-) -> Sample:
-    """Draw ``count`` windows from ``bank`` and make samples of them."""
-    return make_samples(bank.draw(count, frames, generator), body, skeleton, config, generator)

@@ -26,7 +26,7 @@ def walking_windows(count: int = 6, frames: int = 16) -> Windows:
     rotvec[:, :, 16, 2], rotvec[:, :, 17, 2] = -1.2, 1.2
     path = torch.stack([torch.zeros_like(time_s), 1.3 * (time_s - time_s[:, frames // 2, None])], -1)
     valid = torch.ones(count, frames, dtype=torch.bool)
-    return Windows(rotvec, path, torch.zeros(count, frames), time_s, valid)
+    return Windows(rotvec, path, torch.zeros(count, frames), torch.ones(count, frames, 2) > 0, time_s, valid)
 
 
 def walking_samples(

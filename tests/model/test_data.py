@@ -15,9 +15,10 @@ from mocap_video.lifter.body import load_body
 from mocap_video.lifter.data.augment import AugmentConfig, posed_joints
 from mocap_video.lifter.data.bank import read_bank, write_bank
 from mocap_video.lifter.data.cameras import CameraConfig, place_subject, random_cameras, see
-from mocap_video.lifter.data.motions import SourceClip, read_motions
+from mocap_video.lifter.data.motions import read_motions
 from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig, corrupt
 from mocap_video.lifter.data.retarget import leg_length, lowest_point, retarget, swing
+from mocap_video.lifter.data.sources import SourceClip
 from mocap_video.lifter.data.synthetic import SyntheticConfig, make_samples
 from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.skeletons import COCO17
