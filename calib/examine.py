@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -15,6 +16,8 @@ from mocap_video.calib.accuracy import RANGES_M, altered, pixels_ahead
 from mocap_video.calib.checks import summarize
 from mocap_video.calib.upright import STATURE_M, STATURE_SPREAD_M, Rulers, UprightViews, measure
 from mocap_video.types import Calibration
+
+logger = logging.getLogger(__name__)
 
 _FEWEST = 5
 """Fewer sightings than this say nothing."""
@@ -75,6 +78,13 @@ def _horizon_place(calibration: Calibration) -> str:
 def examine_view(calibration: Calibration) -> list[Finding]:
     """Return what can be said of ``calibration`` (already accepted by ``checks``) without looking at the picture."""
     return [_view_finding(calibration), _range_finding(calibration), _twin_finding(calibration)]
+
+
+def warn_of_view(calibration: Calibration) -> None:
+    """Log what looks wrong with ``calibration`` before anything is computed from it."""
+    for finding in examine_view(calibration):
+        if finding.level == "warning":
+            logger.warning("calibration: %s See mocap-video calib check.", finding.text)
 
 
 def _view_finding(calibration: Calibration) -> Finding:

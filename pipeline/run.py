@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mocap_video.artifacts import RunLock, Store, digest_file
-from mocap_video.calib.examine import describe
+from mocap_video.calib.examine import describe, warn_of_view
 from mocap_video.calib.files import calibration_for_size, read_calibration
 from mocap_video.detectors.base import FrontEnd
 from mocap_video.detectors.front_end import build_front_end
@@ -111,6 +111,7 @@ def run_clip(
             read_calibration(calib_path), video.size, calib_path=calib_path, clip_path=clip.path
         )
         progress.note(describe(calibration))
+        warn_of_view(calibration)
         runner = StageRunner(Store(output / CACHE), progress)
         inputs = {"clip": digest_file(clip.path), "calibration": digest_file(calib_path)}
         front_end = build_front_end(settings.config.front_end, settings.device)

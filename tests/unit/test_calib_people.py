@@ -7,7 +7,7 @@ import pytest
 
 from mocap_video.calib.accuracy import RANGES_M, altered, ground_errors, uncertainty
 from mocap_video.calib.checks import summarize
-from mocap_video.calib.examine import describe, examine_people, examine_view
+from mocap_video.calib.examine import describe, examine_people, examine_view, warn_of_view
 from mocap_video.calib.mount import Mount, mount_of, pinhole, zoomed
 from mocap_video.calib.people import calibrate_from_people
 from mocap_video.calib.upright import UprightViews, measure, upright_views
@@ -123,6 +123,13 @@ def test_the_claim_in_one_line() -> None:
     assert "above the picture" in line
     assert "in the picture, 5" in describe(Mount(3.0, 0.0, 0.0).calibration(lens))
     assert "looks 3.0 deg up" in describe(Mount(3.0, np.radians(-3), 0.0).calibration(lens))
+
+
+def test_a_steep_roll_is_logged_before_a_run(site: Calibration, caplog: pytest.LogCaptureFixture) -> None:
+    warn_of_view(site)
+    assert caplog.messages == []
+    warn_of_view(altered(site, roll=np.radians(20)))
+    assert "degrees of roll" in caplog.text
 
 
 def test_an_error_of_tilt_moves_places_as_trigonometry_says() -> None:
