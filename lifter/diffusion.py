@@ -9,6 +9,11 @@ from torch import Tensor
 
 STEPS = 100
 
+_LASTING_SHARE = 0.6
+"""Share of the noise's variance that lasts over seconds; the rest is white over frames."""
+
+_LASTING_S = 2.0
+
 
 def signal_level(step: Tensor) -> Tensor:
     """Return the share of variance that is signal (alpha-bar) ``(...)`` after noise step ``step (...)`` in 0..STEPS-1.
@@ -21,6 +26,23 @@ def signal_level(step: Tensor) -> Tensor:
 
     u = (step.to(torch.float32) + 1) / STEPS
     return (curve(u) / curve(torch.zeros_like(u))).clamp(1e-4, 1.0)
+
+
+def motion_noise(time_s: Tensor, points: int, generator: torch.Generator | None = None) -> Tensor:
+    """Draw unit solid noise ``(...,T,points,4)`` for frames at ``time_s (...,T)``: part white, part lasting.
+
+    What one view leaves open lasts: a wrong depth is wrong for seconds. Noise that is white over frames would be
+    averaged away by the network, and every sample would settle on the same slow error. The lasting part is an
+    Ornstein-Uhlenbeck process, drawn frame after frame, so it does not depend on how a track is cut into windows.
+    """
+    shape = (*time_s.shape, points, 4)
+    white, fresh = (torch.randn(shape, generator=generator, device=time_s.device) for _ in range(2))
+    keep = torch.exp(-torch.diff(time_s).clamp_min(0) / _LASTING_S)[..., None, None]
+    lasting = [fresh[..., 0, :, :]]
+    for frame in range(1, time_s.shape[-1]):
+        kept = keep[..., frame - 1, :, :]
+        lasting.append(kept * lasting[-1] + (1 - kept**2).sqrt() * fresh[..., frame, :, :])
+    return _LASTING_SHARE**0.5 * torch.stack(lasting, -3) + (1 - _LASTING_SHARE) ** 0.5 * white
 
 
 def add_noise(x0: Tensor, noise: Tensor, step: Tensor) -> Tensor:

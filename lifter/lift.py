@@ -20,6 +20,7 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
 from mocap_video.errors import ConfigError
+from mocap_video.lifter.diffusion import motion_noise
 from mocap_video.lifter.guidance import observation_gain
 from mocap_video.lifter.sampler import sample
 from mocap_video.lifter.views import Observation, build_scene
@@ -125,7 +126,8 @@ def _lift_track(track: _Track, frame: CanonicalFrame, camera: Camera, lifter: Li
     count, copies = len(track.kept), config.samples
     piece = _cut(count, config.window)
     generator = torch.Generator().manual_seed(config.seed)
-    noise = torch.randn(copies, count, track.xy.shape[1] + 1, 4, generator=generator)
+    time_s = torch.as_tensor(track.time_s[track.kept], dtype=torch.float32).expand(copies, -1)
+    noise = motion_noise(time_s, track.xy.shape[1] + 1, generator)
     total = torch.zeros(copies, count, track.xy.shape[1], 3)
     weight = torch.zeros(count)
     per_chunk = max(2, config.batch // copies)

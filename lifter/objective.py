@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mocap_video.lifter.conditions import build_conditions
 from mocap_video.lifter.data.synthetic import Sample
-from mocap_video.lifter.diffusion import add_noise, training_steps
+from mocap_video.lifter.diffusion import add_noise, motion_noise, training_steps
 from mocap_video.lifter.network import Denoiser
 from mocap_video.lifter.representation import encode, noise_in_views, whitening
 from mocap_video.lifter.views import VIEWS, build_scene
@@ -40,7 +40,7 @@ def lifting_losses(
         conditions = build_conditions(scene, white)
         x0 = encode(sample.joints, scene, white, skeleton).clamp(-TARGET_LIMIT, TARGET_LIMIT)
         step = training_steps(len(x0), x0.device, generator)
-        solid = torch.randn((*sample.joints.shape[:2], len(skeleton) + 1, 4), generator=generator, device=x0.device)
+        solid = motion_noise(sample.seen.time_s, len(skeleton) + 1, generator)
         noisy = add_noise(x0, noise_in_views(solid, scene, white), step)
         views = None
         if not multi_view:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from mocap_video.lifter.conditions import build_conditions
-from mocap_video.lifter.diffusion import ddim_step, sampling_steps
+from mocap_video.lifter.diffusion import ddim_step, motion_noise, sampling_steps
 from mocap_video.lifter.guidance import triangulate_views
 from mocap_video.lifter.network import Denoiser
 from mocap_video.lifter.representation import encode, noise_in_views, whitening
@@ -35,15 +35,13 @@ def sample(
     white = whitening(scene)
     conditions = build_conditions(scene, white)
     memory = model.encode_pointmaps(conditions)
-    batch, frames = scene.seen.time_s.shape
     if noise is None:
-        shape = (batch, frames, len(skeleton) + 1, 4)
-        noise = torch.randn(shape, generator=generator, device=scene.seen.xy.device)
+        noise = motion_noise(scene.seen.time_s, len(skeleton) + 1, generator)
     x = noise_in_views(noise, scene, white)
     joints = torch.empty(0)
     schedule = sampling_steps(steps)
     for step, following in zip(schedule, [*schedule[1:], None], strict=True):
-        now = torch.full((batch,), step, device=x.device)
+        now = torch.full((len(x),), step, device=x.device)
         joints = triangulate_views(model(x, now, conditions, memory), scene, white)
         joints = joints if merge is None else merge(joints)
         if following is not None:
