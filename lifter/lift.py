@@ -23,6 +23,7 @@ from mocap_video.errors import ConfigError
 from mocap_video.lifter.diffusion import motion_noise
 from mocap_video.lifter.guidance import observation_gain
 from mocap_video.lifter.sampler import sample
+from mocap_video.lifter.spread import expected_error
 from mocap_video.lifter.views import Observation, build_scene
 from mocap_video.lifter.weights import LoadedWeights, load_weights, shipped_weights
 from mocap_video.types import Calibration, Camera, Keypoints2D, Motion3D
@@ -38,7 +39,8 @@ _MIN_SEEN_FRAMES = 2
 class LiftConfig:
     """How tracks are lifted.
 
-    ``steps`` of the sampler; ``samples`` K drawn per person, whose mean is the answer and whose deviation its spread;
+    ``steps`` of the sampler; ``samples`` K drawn per person, whose mean is the answer and whose deviation is part of
+    its spread;
     ``rate_hz`` at which the network runs; ``window`` frames of the network at once; ``batch`` windows in memory.
     """
 
@@ -91,8 +93,8 @@ def lift(people: Sequence[Keypoints2D], calibration: Calibration, lifter: Lifter
     tracks = [_prepare(person, calibration.camera, lifter, config) for person in people]
     lifted = [_lift_track(track, frame, calibration.camera, lifter, config) for track in tracks]
     return [
-        _to_site(person, track, samples, frame, calibration.camera)
-        for person, track, samples in zip(people, tracks, lifted, strict=True)
+        _to_site(person, track, *samples_and_error, frame, calibration.camera)
+        for person, track, samples_and_error in zip(people, tracks, lifted, strict=True)
     ]
 
 
@@ -120,15 +122,20 @@ def _cut(count: int, window: int) -> _Piece:
     return _Piece(index.clamp_max(count - 1), valid, ramp.clamp_min(0.02) * valid)
 
 
-def _lift_track(track: _Track, frame: CanonicalFrame, camera: Camera, lifter: Lifter, config: LiftConfig) -> np.ndarray:
-    """Return ``config.samples`` motions ``(K,N,J,3)`` m of a track's kept frames in the canonical frame."""
+def _lift_track(
+    track: _Track, frame: CanonicalFrame, camera: Camera, lifter: Lifter, config: LiftConfig
+) -> tuple[np.ndarray, np.ndarray]:
+    """Lift a track's kept frames: ``config.samples`` motions ``(K,N,J,3)`` m in the canonical frame, and the error
+    ``(N,J)`` m to expect of their mean (0 where the weights do not tell).
+    """
     device = next(lifter.model.parameters()).device
     count, copies = len(track.kept), config.samples
     piece = _cut(count, config.window)
     generator = torch.Generator().manual_seed(config.seed)
-    time_s = torch.as_tensor(track.time_s[track.kept], dtype=torch.float32).expand(copies, -1)
-    noise = motion_noise(time_s, track.xy.shape[1] + 1, generator)
+    kept_s = torch.as_tensor(track.time_s[track.kept], dtype=torch.float32).expand(copies, -1)
+    noise = motion_noise(kept_s, track.xy.shape[1] + 1, generator)
     total = torch.zeros(copies, count, track.xy.shape[1], 3)
+    error = torch.zeros(count, track.xy.shape[1])
     weight = torch.zeros(count)
     per_chunk = max(2, config.batch // copies)
     for first in range(0, len(piece.index), per_chunk - 1):
@@ -136,13 +143,24 @@ def _lift_track(track: _Track, frame: CanonicalFrame, camera: Camera, lifter: Li
         seen = _observe(track, part, frame, camera, device)
         part = _Piece(part.index, part.valid, part.weight * _usable(seen).cpu()[:, None])
         joints = _denoise(seen, part, noise, lifter, config).cpu()
+        expected = _expected_error(seen, lifter).cpu()
         for w in range(len(part.index)):
+            error.index_add_(0, part.index[w], expected[w] * part.weight[w][:, None])
             total.index_add_(1, part.index[w], joints[:, w] * part.weight[w][:, None, None])
             weight.index_add_(0, part.index[w], part.weight[w])
         if first + per_chunk >= len(piece.index):
             break
-    mean = total / weight.clamp_min(1e-6)[:, None, None]
-    return _fill(mean.double().numpy(), (weight > 1e-6).numpy(), track.time_s[track.kept])
+    known, time_s = (weight > 1e-6).numpy(), track.time_s[track.kept]
+    weight = weight.clamp_min(1e-6)
+    motions = _fill((total / weight[:, None, None]).double().numpy(), known, time_s)
+    return motions, _fill((error / weight[:, None])[None, ..., None].double().numpy(), known, time_s)[0, ..., 0]
+
+
+def _expected_error(seen: Observation, lifter: Lifter) -> Tensor:
+    """Return the error to expect ``(W,T,J)`` m of the windows."""
+    if lifter.spread is None:
+        return torch.zeros_like(seen.score)
+    return expected_error(lifter.model, lifter.spread, build_scene(seen, lifter.skeleton), lifter.skeleton)
 
 
 def _observe(track: _Track, part: _Piece, frame: CanonicalFrame, camera: Camera, device: torch.device) -> Observation:
@@ -210,10 +228,15 @@ def _fill(joints: np.ndarray, known: np.ndarray, time_s: np.ndarray) -> np.ndarr
 
 
 def _to_site(
-    person: Keypoints2D, track: _Track, samples: np.ndarray, frame: CanonicalFrame, camera: Camera
+    person: Keypoints2D,
+    track: _Track,
+    samples: np.ndarray,
+    expected: np.ndarray,
+    frame: CanonicalFrame,
+    camera: Camera,
 ) -> Motion3D:
     mean = samples.mean(0)
-    spread = np.sqrt(((samples - mean) ** 2).sum(-1).mean(0)) if len(samples) > 1 else np.zeros(mean.shape[:2])
+    spread = np.sqrt(((samples - mean) ** 2).sum(-1).mean(0) + expected**2)
     joints, spread = _own_frames(track, mean, spread, frame, camera)
     return Motion3D(
         person=person.person,

@@ -126,7 +126,24 @@ class Denoiser(nn.Module):
         *,
         observed: bool = True,
     ) -> Tensor:
-        """Return ``x0 (B,V,T,J+2,2)`` of ``x`` at noise ``step (B)``.
+        """Return ``x0 (B,V,T,J+2,2)`` of ``x`` at noise ``step (B)``; arguments as of ``tokens``."""
+        return self.motion(self.tokens(x, step, conditions, memory, views, observed=observed))
+
+    def motion(self, tokens: Tensor) -> Tensor:
+        """Return ``x0 (B,V,T,J+2,2)`` that ``tokens (B,V,T,C)`` say."""
+        return self.head(tokens).unflatten(-1, (-1, 2))
+
+    def tokens(
+        self,
+        x: Tensor,
+        step: Tensor,
+        conditions: Conditions,
+        memory: Tensor,
+        views: Tensor | None = None,
+        *,
+        observed: bool = True,
+    ) -> Tensor:
+        """Return what the last layer has understood ``(B,V,T,C)`` of ``x (B,V,T,J+2,2)`` at noise ``step (B)``.
 
         ``memory (B,V,M,C)`` from ``encode_pointmaps``. ``views (B,V)`` picks views (stage 1 trains one at a time); all
         by default. ``observed`` False hides V0's keypoints (stage 1 knows cameras and ground alone).
@@ -147,7 +164,7 @@ class Denoiser(nn.Module):
         mask = mask.repeat_interleave(views.shape[1], 0)
         for block in self.blocks:
             tokens = block(tokens, ground, phase, mask)
-        return self.head(self.norm(tokens)).unflatten(-1, (-1, 2))
+        return self.norm(tokens)
 
     def _phases(self, time_s: Tensor, views: int) -> Tensor:
         """Rotary phases ``(B*V,1,T,D/2)``: periods from a fifth of a second to twenty seconds."""
