@@ -98,11 +98,7 @@ class LifterTraining(BaseModel):
         super().__init__()
         self.train_config = config
         self.skeleton = SKELETONS[config.skeleton]
-        if config.start_from is None:
-            torch.manual_seed(config.seed)
-            self.denoiser = Denoiser(config.network)
-        else:
-            self.denoiser = load_weights(config.start_from).model
+        self.denoiser = _first_network(config)
         self._bank = read_bank(config.bank)
         self._body = load_body()
 
@@ -125,6 +121,20 @@ class LifterTraining(BaseModel):
             return lifting_losses(
                 self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator
             )
+
+
+def _first_network(config: TrainConfig) -> Denoiser:
+    """Return the network that training begins with. Weights of another keypoint set give all layers that fit."""
+    torch.manual_seed(config.seed)
+    if config.start_from is None:
+        return Denoiser(config.network)
+    start = load_weights(config.start_from)
+    if start.skeleton.name == config.skeleton:
+        return start.model
+    model = Denoiser(config.network)
+    own, given = model.state_dict(), start.model.state_dict()
+    model.load_state_dict({name: given[name] if given[name].shape == own[name].shape else own[name] for name in own})
+    return model
 
 
 def _only(items: list[Tensor]) -> dict[str, Tensor]:

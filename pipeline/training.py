@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import logging
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 
@@ -65,3 +67,22 @@ def train(config: str, bank: Path, work_dir: Path, *, start_from: Path | None = 
     if is_main_process():
         export_weights(work_dir / f"iter_{chosen.steps}.pth", weights)
     return weights
+
+
+def calibrate(weights: Path, bank: Path, output: Path) -> None:
+    """Train the spread head of ``weights`` on motion of ``bank`` and write both to ``output``.
+
+    Raises ``MissingAsset`` or ``ArtifactError`` when one of the two files is absent or not what it should be.
+    """
+    import torch
+
+    from mocap_video.lifter.body import load_body
+    from mocap_video.lifter.data.bank import read_bank
+    from mocap_video.lifter.spread import SpreadTraining, train_spread
+    from mocap_video.lifter.weights import load_weights, save_weights
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    loaded, config = load_weights(weights, device), SpreadTraining()
+    motions, body = read_bank(bank).to(device), load_body().to(device)
+    head = train_spread(loaded.model, loaded.skeleton, motions, body, config)
+    save_weights(loaded.model, loaded.skeleton, output, loaded.notes | {"spread": json.dumps(asdict(config))}, head)
