@@ -20,14 +20,15 @@ _GREY = 114
 class InputForm:
     """What a network is shown: a square of ``side`` px, filled out with grey where ``keep_aspect``, or stretched.
 
-    ``mean`` and ``std`` are of pixels from 0 to 255, in the network's own order of colours: RGB, or BGR where ``bgr``.
+    ``mean`` and ``std`` are of pixels from 0 to 255, in the network's own order of colours: red first, unless
+    ``blue_first``.
     """
 
     side: int
     keep_aspect: bool
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    bgr: bool
+    blue_first: bool
 
 
 class BoxDetector:
@@ -70,7 +71,7 @@ class BoxDetector:
         size = (max(1, round(width * scale)), max(1, round(height * scale))) if self._form.keep_aspect else (side, side)
         canvas = np.full((side, side, 3), _GREY, np.uint8)
         canvas[: size[1], : size[0]] = cv2.resize(rgb, size, interpolation=cv2.INTER_LINEAR)
-        return (np.ascontiguousarray(canvas[..., ::-1]) if self._form.bgr else canvas), size
+        return (np.ascontiguousarray(canvas[..., ::-1]) if self._form.blue_first else canvas), size
 
     def _detections(self, rgb: np.ndarray, size: tuple[int, int], answer: np.ndarray) -> Detections:
         height, width = rgb.shape[:2]

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.conditions import build_conditions
 from mocap_video.lifter.data.bank import MotionBank
-from mocap_video.lifter.data.synthetic import SyntheticConfig, draw_samples
+from mocap_video.lifter.data.synthetic import SyntheticConfig, make_samples
 from mocap_video.lifter.diffusion import STEPS, motion_noise
 from mocap_video.lifter.guidance import triangulate_views
 from mocap_video.lifter.network import Denoiser, NetworkConfig
@@ -97,10 +97,11 @@ def train_spread(
     distribution, so s becomes the mean error of what looks alike.
     """
     device = next(model.parameters()).device
-    generator = torch.Generator(device).manual_seed(config.seed)
+    draw, generator = torch.Generator().manual_seed(config.seed), torch.Generator(device).manual_seed(config.seed)
     told, errors = [], []
     for _ in range(0, config.windows, config.batch):
-        sample = draw_samples(bank, body, skeleton, config.batch, config.frames, config.synthetic, generator)
+        windows = bank.draw(config.batch, config.frames, draw).to(device)
+        sample = make_samples(windows, body, skeleton, config.synthetic, generator)
         tokens, joints = _understood(model, build_scene(sample.seen, skeleton), skeleton, generator)
         known = sample.seen.valid & (sample.seen.score > 0).any(-1)
         known[:, torch.arange(config.frames, device=device) % _EVERY_FRAME != 0] = False

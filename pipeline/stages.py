@@ -37,7 +37,7 @@ class Stage:
 
 FILM = Stage("film", 1)
 PEOPLE = Stage("people", 1)
-LIFT = Stage("lift", 1)
+LIFT = Stage("lift", 2)
 FIT = Stage("fit", 2)
 VIDEOS = Stage("videos", 1)
 

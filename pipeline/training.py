@@ -83,6 +83,5 @@ def calibrate(weights: Path, bank: Path, output: Path) -> None:
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     loaded, config = load_weights(weights, device), SpreadTraining()
-    motions, body = read_bank(bank).to(device), load_body().to(device)
-    head = train_spread(loaded.model, loaded.skeleton, motions, body, config)
+    head = train_spread(loaded.model, loaded.skeleton, read_bank(bank), load_body().to(device), config)
     save_weights(loaded.model, loaded.skeleton, output, loaded.notes | {"spread": json.dumps(asdict(config))}, head)

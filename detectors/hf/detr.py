@@ -12,7 +12,7 @@ import torch
 from mocap_video.detectors.boxes import InputForm
 from mocap_video.detectors.hf.models import load_model
 
-FORM = InputForm(640, keep_aspect=False, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), bgr=False)
+FORM = InputForm(640, keep_aspect=False, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), blue_first=False)
 """What these networks are trained on: the image stretched to a square, colours from 0 to 1."""
 
 _PERSON = 0

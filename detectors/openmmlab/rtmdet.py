@@ -10,7 +10,7 @@ from mocap_video.detectors.boxes import InputForm
 from mocap_video.detectors.openmmlab.models import build, load_weights, read_config
 from mocap_video.detectors.weights import weights_named
 
-FORM = InputForm(640, keep_aspect=True, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), bgr=True)
+FORM = InputForm(640, keep_aspect=True, mean=(103.53, 116.28, 123.675), std=(57.375, 57.12, 58.395), blue_first=True)
 """What RTMDet is trained on."""
 
 _PERSON = 0
@@ -29,7 +29,7 @@ class RTMDet(torch.nn.Module):
         self.model: Any = build("mmdet", config)
 
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
-        """Return boxes ``(M,5)``, see ``BoxDetector``, for each of the normalised BGR images ``(N,3,640,640)``."""
+        """Return boxes ``(M,5)``, see ``BoxDetector``, for each image ``(N,3,640,640)``, blue first."""
         scores, distances = self.model.bbox_head(self.model.extract_feat(pixels))
         # In 16 bits a coordinate of the image would be off by up to 2 px.
         scores, distances = [s.float() for s in scores], [d.float() for d in distances]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from mocap_video.errors import ConfigError
 from mocap_video.lifter.lift import LiftConfig, Lifter, lift
 from mocap_video.lifter.network import Denoiser, NetworkConfig
+from mocap_video.lifter.spread import SpreadHead
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration, Camera, GroundPlane, Keypoints2D
 
@@ -21,7 +23,7 @@ CONFIG = LiftConfig(samples=2, steps=2, window=8, batch=16)
 def lifter() -> Lifter:
     torch.manual_seed(0)
     model = Denoiser(NetworkConfig(width=32, layers=1, heads=2, feed_forward=32)).eval()
-    return Lifter(model, COCO17, "0" * 64, Path("tiny"))
+    return Lifter(model, SpreadHead(model.config).eval(), COCO17, "0" * 64, Path("tiny"), {})
 
 
 def site(yaw: float = 0.0, shift: tuple[float, float] = (0.0, 0.0)) -> Calibration:
@@ -116,11 +118,18 @@ def test_small_batches_leave_no_seam(lifter: Lifter) -> None:
     assert step.max() < 1.5 * whole_step.max() + 0.01  # m a frame
 
 
-def test_one_sample_has_no_spread_and_several_do(lifter: Lifter) -> None:
-    (one,) = lift([walker()], site(), lifter, LiftConfig(samples=1, steps=1, window=8))
-    (several,) = lift([walker()], site(), lifter, LiftConfig(samples=3, steps=1, window=8))
-    assert (one.spread == 0).all()
-    assert (several.spread > 0).all()
+def test_spread_is_the_expected_error_and_the_samples_deviation_in_squares(lifter: Lifter) -> None:
+    unaware = replace(lifter, spread=None)
+    one, several = (LiftConfig(samples=count, steps=1, window=8) for count in (1, 3))
+    (nothing,) = lift([walker()], site(), unaware, one)
+    (deviation,) = lift([walker()], site(), unaware, several)
+    (expected,) = lift([walker()], site(), lifter, one)
+    (whole,) = lift([walker()], site(), lifter, several)
+    assert (nothing.spread == 0).all()
+    assert (deviation.spread > 0).all()
+    assert (whole.spread >= 0.999 * expected.spread).all()
+    kept = slice(None, None, 2)  # of 30 frames a second the network sees every other
+    assert np.allclose(whole.spread[kept], np.hypot(expected.spread, deviation.spread)[kept], atol=1e-6)  # m
 
 
 def test_another_keypoint_set_is_refused(lifter: Lifter) -> None:

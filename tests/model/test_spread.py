@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
-import pytest
 import torch
-from lifter_samples import TINY, walking_samples
+from model.lifter_samples import walking_samples
+from model.test_data import BODY, clip_of_walking
+from model.test_lifter_network import TINY
 
-from mocap_video.lifter.body import load_body
+from mocap_video.lifter.data.bank import bank_of
+from mocap_video.lifter.data.retarget import retarget
 from mocap_video.lifter.network import Denoiser
-from mocap_video.lifter.spread import SpreadHead, expected_error
+from mocap_video.lifter.spread import SpreadHead, SpreadTraining, expected_error, train_spread
 from mocap_video.lifter.views import build_scene
 from mocap_video.lifter.weights import load_weights, save_weights, shipped_weights
 from mocap_video.skeletons import COCO17
@@ -39,8 +42,6 @@ def test_expected_errors_are_positive_metres_for_every_joint() -> None:
 
 
 def test_the_shipped_head_expects_more_of_what_is_less_seen() -> None:
-    import dataclasses
-
     lifter = load_weights(shipped_weights())
     assert lifter.spread is not None
     seen = walking_samples(8).seen
@@ -54,16 +55,11 @@ def test_the_shipped_head_expects_more_of_what_is_less_seen() -> None:
 
 
 def test_training_the_head_leaves_the_network_alone_and_learns_the_size_of_its_errors() -> None:
-    pytest.importorskip("mocap_video.lifter.spread")
-    from lifter_samples import walking_bank
-
-    from mocap_video.lifter.spread import SpreadTraining, train_spread
-
     torch.manual_seed(0)
     model = Denoiser(TINY).eval()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     config = SpreadTraining(windows=16, frames=8, batch=8, steps=60, rate=5e-3)
-    head = train_spread(model, COCO17, walking_bank(), load_body(), config)
+    head = train_spread(model, COCO17, bank_of([retarget(clip_of_walking(60), BODY)]), BODY, config)
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     scene = build_scene(walking_samples(4).seen, COCO17)
     assert 0.02 < float(expected_error(model, head, scene, COCO17).mean()) < 2.0

@@ -102,7 +102,7 @@ class MarkerBoxes(torch.nn.Module):
     def forward(self, pixels: torch.Tensor) -> list[torch.Tensor]:
         form = self.form
         values = pixels.float() * torch.tensor(form.std).view(1, 3, 1, 1) + torch.tensor(form.mean).view(1, 3, 1, 1)
-        weights = _weights(values.flip(1) if form.bgr else values)
+        weights = _weights(values.flip(1) if form.blue_first else values)
         own = self.network(pixels)
         return [torch.cat([self._box(each), others]) for each, others in zip(weights, own, strict=True)]
 

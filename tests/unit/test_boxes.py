@@ -12,8 +12,8 @@ from mocap_video.detectors.boxes import BoxDetector, InputForm
 from mocap_video.detectors.runtime import Runtime
 from synth.backends import RTMDET_TINY, random_rtdetr_model, random_rtmdet
 
-PLAIN = InputForm(64, keep_aspect=True, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), bgr=False)
-STRETCHED = InputForm(64, keep_aspect=False, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), bgr=True)
+PLAIN = InputForm(64, keep_aspect=True, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), blue_first=False)
+STRETCHED = InputForm(64, keep_aspect=False, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), blue_first=True)
 
 
 class Answers(torch.nn.Module):

@@ -64,4 +64,4 @@ def test_what_the_adapters_assume_of_the_configs_holds() -> None:
                 "UDPHeatmap", topdown.CROP_SIZE, heatmaps.SIGMA)  # fmt: skip
         elif name.startswith("rtmdet"):
             shown = read_config("mmdet", "rtmdet", weights.model).model.data_preprocessor
-            assert (tuple(shown.mean), tuple(shown.std), shown.bgr_to_rgb) == (FORM.mean, FORM.std, not FORM.bgr)
+            assert (tuple(shown.mean), tuple(shown.std), shown.bgr_to_rgb) == (FORM.mean, FORM.std, not FORM.blue_first)
