@@ -68,6 +68,55 @@ class Frame:
 
 
 @dataclass(frozen=True)
+class Yuv420:
+    """A picture as H.264 stores it: BT.709, 8 bits of limited range, colour at half the size in each direction.
+
+    ``data (3H/2,W)`` uint8, contiguous: H rows of luma, then both colour planes one behind the other. H and W are even;
+    of a picture with an odd side the last row or column is there twice.
+    """
+
+    data: np.ndarray
+
+    def __post_init__(self) -> None:
+        rows, width = self.data.shape
+        if rows % 3 or width % 2 or self.data.dtype != np.uint8 or not self.data.flags.c_contiguous:
+            raise ValueError(
+                f"Yuv420.data: expected (3H/2, W) uint8, H and W even, got {self.data.shape} {self.data.dtype}"
+            )
+
+    @staticmethod
+    def empty(size: tuple[int, int]) -> Yuv420:
+        """Return a picture of ``size`` (W, H) px, odd sides made even, with nothing in it yet."""
+        width, height = (side + side % 2 for side in size)
+        return Yuv420(np.empty((height * 3 // 2, width), np.uint8))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(W, H) px."""
+        rows, width = self.data.shape
+        return width, rows * 2 // 3
+
+    @property
+    def planes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Luma ``(H,W)`` and both colours ``(H/2,W/2)``: views, so what is written to them is in the picture."""
+        width, height = self.size
+        luma, colour = width * height, width * height // 4
+        flat = self.data.reshape(-1)
+        u, v = (flat[start : start + colour] for start in (luma, luma + colour))
+        half = (height // 2, width // 2)
+        return flat[:luma].reshape(height, width), u.reshape(half), v.reshape(half)
+
+
+@dataclass(frozen=True)
+class StoredFrame:
+    """A decoded picture that stayed as it was stored: ``index`` and ``time_s`` as in ``Frame``, ``picture`` upright."""
+
+    index: int
+    time_s: float
+    picture: Yuv420
+
+
+@dataclass(frozen=True)
 class Camera:
     """A fixed calibrated camera in OpenCV's convention: ``x_cam = R_cam_from_world @ x_world + t_cam_from_world``.
 

@@ -11,6 +11,7 @@ from types import TracebackType
 
 import numpy as np
 import torch
+from scipy import sparse
 
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.rotations import matrix_from_rotvec
@@ -20,9 +21,10 @@ from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.video import VideoWriter
 from mocap_video.render.mesh import PosedMesh, person_colour
 from mocap_video.render.overlay import OverlayRenderer
-from mocap_video.render.review import side_by_side
+from mocap_video.render.review import ReviewBoard
 from mocap_video.render.topview import GroundPath, TopView
-from mocap_video.types import BodyFit, Calibration, Frame, Person
+from mocap_video.render.yuv import lay, yuv420_from_rgb
+from mocap_video.types import BodyFit, Calibration, Person, StoredFrame, Yuv420
 
 FULL_TRUST = 0.3
 """From this trust on a body is drawn in its full colour; below, the less the greyer."""
@@ -34,12 +36,13 @@ VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
 class Skin:
     """The surface of one person's body over a clip, made a row at a time.
 
-    ``shaped (N,4)`` m: the body in its rest pose, then 1; ``weights (N,24)``; ``chain (T,24,3,4)``: from the rest pose
-    to the site world, a joint; ``bend (T,207)`` with ``posedirs (3N,207)`` m, or both None where the body has none.
+    ``shaped (N,4)`` m: the body in its rest pose, then 1; ``weights (N,24)``, most of them 0; ``chain (T,24,3,4)``:
+    from the rest pose to the site world, a joint; ``bend (T,207)`` with ``posedirs (3N,207)`` m, or both None where the
+    body has none.
     """
 
     shaped: np.ndarray
-    weights: np.ndarray
+    weights: sparse.csr_matrix
     chain: np.ndarray
     bend: np.ndarray | None
     posedirs: np.ndarray | None
@@ -60,7 +63,7 @@ class Skin:
             posedirs = body.posedirs.flatten(0, 1).numpy()
         return Skin(
             shaped=np.pad(shaped.numpy(), ((0, 0), (0, 1)), constant_values=1.0),
-            weights=body.weights.numpy(),
+            weights=sparse.csr_matrix(body.weights.numpy()),
             chain=torch.cat([posed.R_world_from_joint, moved[..., None]], -1).numpy(),
             bend=bend,
             posedirs=posedirs,
@@ -98,15 +101,15 @@ class _Actor:
 
 
 class _Encoders:
-    """Encodes beside the drawing of the next frame, one thread a video: libraries leave the interpreter to each other.
+    """Encodes beside the drawing of the next frame: libraries leave the interpreter to each other.
 
     At most one frame waits, so memory stays constant; the first error of a thread is raised by the next call.
     """
 
-    def __init__(self, writers: Sequence[VideoWriter], review_height: int, caption: str) -> None:
-        self._writers = tuple(writers)
-        self._review_height, self._caption = review_height, caption
-        self._threads = ThreadPoolExecutor(max_workers=len(self._writers))
+    def __init__(self, overlay: VideoWriter, topview: VideoWriter, review: VideoWriter, board: ReviewBoard) -> None:
+        self._overlay, self._topview, self._review = overlay, topview, review
+        self._board = board
+        self._threads = ThreadPoolExecutor(max_workers=2)
         self._pending: list[Future[None]] = []
 
     def __enter__(self) -> _Encoders:
@@ -115,18 +118,18 @@ class _Encoders:
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         self._threads.shutdown()
 
-    def write(self, over: np.ndarray, above: np.ndarray, time_s: float) -> None:
-        """Hand on the overlay and the top view, each ``(H,W,3)`` uint8 RGB, of ``time_s`` seconds."""
+    def write(self, over: Yuv420, above: np.ndarray, time_s: float) -> None:
+        """Hand on the overlay and the top view ``(H,W,3)`` uint8 RGB of ``time_s`` seconds."""
         self.finish()
-        overlay, topview, review = self._writers
 
-        def write_review() -> None:
-            review.write(side_by_side(over, above, self._review_height, caption=self._caption), time_s)
+        def write_page() -> None:
+            page = yuv420_from_rgb(above)
+            self._topview.write_stored(page, time_s)
+            self._review.write_stored(self._board.frame(over, page), time_s)
 
         self._pending = [
-            self._threads.submit(overlay.write, over, time_s),
-            self._threads.submit(write_review),
-            self._threads.submit(topview.write, above, time_s),
+            self._threads.submit(self._overlay.write_stored, over, time_s),
+            self._threads.submit(write_page),
         ]
 
     def finish(self) -> None:
@@ -136,7 +139,7 @@ class _Encoders:
 
 
 def write_videos(
-    frames: Iterable[Frame],
+    frames: Iterable[StoredFrame],
     people: Sequence[Person],
     calibration: Calibration,
     body: BodyModel,
@@ -148,7 +151,8 @@ def write_videos(
     actors = [_Actor.of(person, body) for person in people]
     camera = calibration.camera
     topview_size = (config.topview_px, config.topview_px)
-    sizes = (camera.size, topview_size, _review_size(camera.size, topview_size, config.review_height_px))
+    board = ReviewBoard((camera.size, topview_size), config.review_height_px, caption=calibration.name)
+    sizes = (camera.size, topview_size, board.size)
     with contextlib.ExitStack() as stack:
         writers = [
             stack.enter_context(VideoWriter(folder / name, size)) for name, size in zip(VIDEO_NAMES, sizes, strict=True)
@@ -157,15 +161,15 @@ def write_videos(
         topview = stack.enter_context(
             TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s)
         )
-        encoders = stack.enter_context(_Encoders(writers, config.review_height_px, calibration.name))
+        encoders = stack.enter_context(_Encoders(*writers, board))
         for frame in frames:
             present = [actor for actor in actors if frame.index in actor.row_of]
             meshes = [_mesh(actor, frame.index, body) for actor in present]
             labels = [actor.label for actor in present]
             trust = [min(1.0, actor.trust[actor.row_of[frame.index]] / FULL_TRUST) for actor in present]
-            over = overlay.draw(frame.rgb, meshes, labels=labels, trust=trust)
-            above = topview.draw(frame.time_s, meshes)
-            encoders.write(over, above, frame.time_s)
+            for layer in overlay.draw(meshes, labels=labels, trust=trust):
+                lay(frame.picture, layer)
+            encoders.write(frame.picture, topview.draw(frame.time_s, meshes), frame.time_s)
             advance(1)
         encoders.finish()
 
@@ -182,10 +186,3 @@ def _paths(actors: Sequence[_Actor]) -> list[GroundPath]:
         time_s = actor.person.keypoints.time_s
         paths.append(GroundPath(fit.person, time_s, fit.joints[:, 0], actor.colour, facing=R[..., 2]))
     return paths
-
-
-def _review_size(overlay: tuple[int, int], topview: tuple[int, int], height: int) -> tuple[int, int]:
-    """Return (W, H) px of the review of panels of these (W, H) px."""
-    left, right = (np.zeros((size[1], size[0], 3), np.uint8) for size in (overlay, topview))
-    tall, wide, _ = side_by_side(left, right, height).shape
-    return wide, tall

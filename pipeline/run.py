@@ -22,8 +22,8 @@ from mocap_video.pipeline.progress import Advance, Progress
 from mocap_video.pipeline.render_videos import VIDEO_NAMES, write_videos
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, PEOPLE, VIDEOS, StageRunner, collect_warnings
-from mocap_video.pipeline.video import probe, read_frames
-from mocap_video.types import Calibration, ClipResult, Frame, PersonTrack, VideoInfo
+from mocap_video.pipeline.video import probe, read_frames, read_stored_frames
+from mocap_video.types import Calibration, ClipResult, Frame, PersonTrack, StoredFrame, VideoInfo
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,10 @@ class Clip:
     def frames(self) -> Iterator[Frame]:
         """Decode the part anew."""
         return read_frames(self.path, start_s=self.start_s, end_s=self.end_s)
+
+    def stored_frames(self) -> Iterator[StoredFrame]:
+        """Decode the part anew, to draw on it."""
+        return read_stored_frames(self.path, start_s=self.start_s, end_s=self.end_s)
 
     def count(self, video: VideoInfo) -> int:
         """Return how many frames of ``video`` are in the part."""
@@ -81,7 +85,8 @@ class ClipRun:
             return
 
         def write(advance: Advance) -> None:
-            write_videos(self.clip.frames(), lifted.people, self.calibration, lifted.body, config, folder, advance)
+            frames = self.clip.stored_frames()
+            write_videos(frames, lifted.people, self.calibration, lifted.body, config, folder, advance)
 
         inputs = (*self._footage(), self.calibration, lifted.people, lifted.body.digest, config)
         self.runner.files(VIDEOS, inputs, paths, write, total=self.clip.count(self.video))

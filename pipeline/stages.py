@@ -35,11 +35,11 @@ class Stage:
     version: int
 
 
-FILM = Stage("film", 1)
+FILM = Stage("film", 2)
 PEOPLE = Stage("people", 1)
 LIFT = Stage("lift", 2)
 FIT = Stage("fit", 2)
-VIDEOS = Stage("videos", 1)
+VIDEOS = Stage("videos", 2)
 
 CACHE = ".cache"
 """Where, in a results folder, finished stages lie. It may be deleted: the next run then computes everything."""

@@ -23,18 +23,20 @@ import av.error
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
-from av.video.reformatter import ColorRange, Colorspace
+from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from mocap_video.artifacts import atomic_write, storage_errors
 from mocap_video.errors import ConfigError, VideoError
-from mocap_video.types import Frame, VideoInfo
+from mocap_video.pipeline.pictures import Orientation, orientation_of, rgb_of, yuv420_of
+from mocap_video.render.yuv import yuv420_from_rgb
+from mocap_video.types import Frame, StoredFrame, VideoInfo, Yuv420
 
 logger = logging.getLogger(__name__)
 
 _TIME_BASE = Fraction(1, 90_000)
 # no B-frames: decoding order is display order, so an mp4 of variable rate states its duration right and scrubs well
-_ENCODER_OPTIONS = {"preset": "veryfast", "crf": "20", "profile": "high", "g": "60", "bf": "0"}
+_ENCODER_OPTIONS = {"preset": "superfast", "crf": "22", "profile": "high", "g": "60", "bf": "0"}
 _BT709 = 1  # the number that stands for BT.709 as matrix, primaries and transfer function alike
 
 _RESTART_S = 1.0
@@ -48,17 +50,6 @@ _TIME_TOLERANCE_S = 1e-6
 
 _HEAD_FRAMES = 16
 """So many frames are decoded to see whether the demuxer's time stamps are those of the decoded frames."""
-
-_HD_LINES = 720
-_MATRIX_OF_SPACE = {
-    1: Colorspace.ITU709,
-    4: Colorspace.FCC,
-    5: Colorspace.ITU601,
-    6: Colorspace.ITU601,
-    7: Colorspace.SMPTE240M,
-    9: Colorspace.BT2020,
-    10: Colorspace.BT2020,
-}
 
 
 def probe(path: Path) -> VideoInfo:
@@ -92,7 +83,22 @@ def read_frames(path: Path, *, start_s: float | None = None, end_s: float | None
     Errors of the file or the range are raised by the call itself. Frames that cannot be decoded are left out, and the
     end of the stream logs how many; ``Frame.index`` counts them all the same, so it always agrees with ``probe``.
     """
-    path = Path(path)
+    scan, first, stop = _part(Path(path), start_s, end_s)
+    pictures = _stream_pictures(scan, first, stop)
+    return (Frame(index, time_s, rgb_of(picture, scan.orientation)) for index, time_s, picture in pictures)
+
+
+def read_stored_frames(
+    path: Path, *, start_s: float | None = None, end_s: float | None = None
+) -> Iterator[StoredFrame]:
+    """Yield the same frames as ``read_frames`` with their pictures as stored, for what draws on them only."""
+    scan, first, stop = _part(Path(path), start_s, end_s)
+    pictures = _stream_pictures(scan, first, stop)
+    return (StoredFrame(index, time_s, yuv420_of(picture, scan.orientation)) for index, time_s, picture in pictures)
+
+
+def _part(path: Path, start_s: float | None, end_s: float | None) -> tuple[_Scan, int, int]:
+    """Return the scan of ``path``, and the first frame in the range of seconds and the one after its last."""
     scan = _scan(path)
     time_s = scan.info.time_s
     start, end = (0.0 if start_s is None else start_s), (np.inf if end_s is None else end_s)
@@ -104,7 +110,7 @@ def read_frames(path: Path, *, start_s: float | None = None, end_s: float | None
             f"{path}: no frame from {start:g} s to {end:g} s: the video runs from 0 to {time_s[-1]:.3f} s. "
             "Choose --start and --end inside it."
         )
-    return _stream_frames(scan, int(wanted[0]), int(wanted[-1]) + 1)
+    return scan, int(wanted[0]), int(wanted[-1]) + 1
 
 
 class VideoWriter:
@@ -137,23 +143,23 @@ class VideoWriter:
         width, height = self._size
         if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
             raise ValueError(f"VideoWriter.write: expected ({height}, {width}, 3) uint8, got {rgb.shape} {rgb.dtype}")
+        self.write_stored(yuv420_from_rgb(rgb), time_s)
+
+    def write_stored(self, picture: Yuv420, time_s: float) -> None:
+        """Append ``picture``, its sides already even, shown from ``time_s`` on. It is not to be changed afterwards."""
+        even = tuple(side + side % 2 for side in self._size)
+        if picture.size != even:
+            raise ValueError(f"VideoWriter.write_stored: expected a picture of {even} px, got {picture.size}")
         if self._first_s is None:
             self._first_s = time_s
         pts = round((time_s - self._first_s) / _TIME_BASE)
         if pts <= self._last_pts:
             raise ValueError(f"VideoWriter.write: expected a time after the last frame's, got {time_s} s")
         self._last_pts = pts
-        if width % 2 or height % 2:
-            rgb = np.pad(rgb, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-        picture = VideoFrame.from_ndarray(np.ascontiguousarray(rgb), format="rgb24").reformat(
-            format="yuv420p",
-            src_color_range=ColorRange.JPEG,
-            dst_colorspace=Colorspace.ITU709,
-            dst_color_range=ColorRange.MPEG,
-        )
-        picture.pts, picture.time_base = pts, _TIME_BASE
+        frame = VideoFrame.from_numpy_buffer(picture.data, format="yuv420p")
+        frame.pts, frame.time_base = pts, _TIME_BASE
         with self._encoder_errors():
-            self._container.mux(self._stream.encode(picture))
+            self._container.mux(self._stream.encode(frame))
 
     @contextlib.contextmanager
     def _encoding(self) -> Iterator[None]:
@@ -199,27 +205,6 @@ class VideoWriter:
 
 
 @dataclass(frozen=True)
-class _Orientation:
-    """How a stored picture becomes upright: transposed first, then mirrored along x and y."""
-
-    transpose: bool = False
-    flip_x: bool = False
-    flip_y: bool = False
-
-    @property
-    def rotation_deg(self) -> int:
-        """Clockwise turn that makes the stored picture upright; a mirror, if there is one, comes on top."""
-        if self.transpose:
-            return 90 if self.flip_x else 270
-        return 180 if self.flip_y else 0
-
-    def apply(self, image: np.ndarray) -> np.ndarray:
-        if self.transpose:
-            image = image.transpose(1, 0, 2)
-        return np.ascontiguousarray(image[:: -1 if self.flip_y else 1, :: -1 if self.flip_x else 1])
-
-
-@dataclass(frozen=True)
 class _Packets:
     """The video packets in file order, in ticks of ``time_base``; ``pts`` and ``dts`` (N) NaN where there is none."""
 
@@ -242,7 +227,7 @@ class _Scan:
     """
 
     info: VideoInfo
-    orientation: _Orientation
+    orientation: Orientation
     pts: np.ndarray | None
     seek_to: np.ndarray
     absent: int
@@ -259,7 +244,7 @@ def _scan(path: Path) -> _Scan:
             f"{path}: expected at least one decodable frame, got none of {len(packets.pts)} packets. "
             "The recording is empty or damaged; export it again."
         )
-    orientation = _orientation_of(head[0], path)
+    orientation = orientation_of(head[0], path)
     order = np.argsort(packets.pts, kind="stable")
     pts, repaired = packets.pts[order], 0
     head_pts = _stamps_of(head)
@@ -272,9 +257,8 @@ def _scan(path: Path) -> _Scan:
         pts, first = None, 0
         time_s, repaired = _count_frames(path, packets)
     key = packets.key[order]
-    size = (head[0].height, head[0].width) if orientation.transpose else (head[0].width, head[0].height)
     return _Scan(
-        info=VideoInfo(path, size, packets.rate, time_s, orientation.rotation_deg),
+        info=VideoInfo(path, orientation.size_of(head[0]), packets.rate, time_s, orientation.rotation_deg),
         orientation=orientation,
         pts=pts,
         seek_to=np.stack([packets.pts[order][key], packets.dts[order][key]], -1),
@@ -436,7 +420,8 @@ def _decoded_from(scan: _Scan, first: int) -> Iterator[VideoFrame]:
         yield from _decoded(container, stream, path)
 
 
-def _stream_frames(scan: _Scan, first: int, stop: int) -> Iterator[Frame]:
+def _stream_pictures(scan: _Scan, first: int, stop: int) -> Iterator[tuple[int, float, VideoFrame]]:
+    """Yield number, time in s and picture, as decoded, of the frames from ``first`` to before ``stop``."""
     path, time_s = scan.info.path, scan.info.time_s
     index_of_pts = None if scan.pts is None else {int(pts): index for index, pts in enumerate(scan.pts)}
     yielded, last = 0, first - 1
@@ -446,39 +431,14 @@ def _stream_frames(scan: _Scan, first: int, stop: int) -> Iterator[Frame]:
             break
         if index <= last:  # before the start, or a stamp that repeats
             continue
-        rgb = scan.orientation.apply(_rgb_of(picture))
-        if rgb.shape[1::-1] != scan.info.size:
+        size = scan.orientation.size_of(picture)
+        if size != scan.info.size:
             raise VideoError(
                 f"{path}: the picture's size changes at {time_s[index]:.2f} s: expected {scan.info.size}, "
-                f"got {rgb.shape[1::-1]}. One calibration holds for one size; split the recording there."
+                f"got {size}. One calibration holds for one size; split the recording there."
             )
-        yield Frame(index, float(time_s[index]), rgb)
+        yield index, float(time_s[index]), picture
         yielded, last = yielded + 1, index
     wanted = stop - first + (scan.absent if stop == len(time_s) else 0)
     if yielded < wanted:
         logger.warning("%s: %d of %d frames were lost: cut off or corrupt", path, wanted - yielded, wanted)
-
-
-def _rgb_of(picture: VideoFrame) -> np.ndarray:
-    """Return the picture as stored, (H,W,3) uint8 RGB. An unlabelled one is taken as players take it: BT.709 for HD."""
-    guess = Colorspace.ITU709 if picture.height >= _HD_LINES else Colorspace.ITU601
-    return picture.reformat(
-        format="rgb24",
-        src_colorspace=_MATRIX_OF_SPACE.get(picture.colorspace, guess),
-        src_color_range=picture.color_range,
-        dst_color_range=ColorRange.JPEG,
-    ).to_ndarray()
-
-
-def _orientation_of(picture: VideoFrame, path: Path) -> _Orientation:
-    """Read the display matrix: a stored point (x, y) is shown at (a x + c y, b x + d y)."""
-    data = picture.side_data.get("DISPLAYMATRIX")
-    if data is None:
-        return _Orientation()
-    a, b, _, c, d = np.frombuffer(bytes(data), np.int32)[:5].astype(float)
-    across, along = max(abs(b), abs(c)), max(abs(a), abs(d))
-    if min(across, along) > 0.02 * max(across, along):
-        logger.warning("%s: the rotation in its metadata is no multiple of 90 degrees; the nearest is applied", path)
-    if across > along:
-        return _Orientation(transpose=True, flip_x=c < 0, flip_y=b < 0)
-    return _Orientation(flip_x=a < 0, flip_y=d < 0)

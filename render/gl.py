@@ -41,6 +41,9 @@ NEAR_M, FAR_M = 0.05, 1000.0
 
 _SIZE_STEP = 64
 
+_SOFTNESS_PX = 0.7
+"""How far an edge is spread over neighbouring pixels (standard deviation)."""
+
 
 @dataclass(frozen=True)
 class ScreenMesh:
@@ -177,11 +180,6 @@ def _crop_renderer() -> Any:
             """Return ``rgba`` and ``depth`` of the buffer's top-left ``crop`` (w, h) px, as ``Canvas.draw`` does."""
             del scene, flags  # always ours
             (width, height), foot = self.crop, self.viewport_height - self.crop[1]  # OpenGL counts rows from the foot
-            box = (0, foot, width, foot + height)
-            GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb_ms)
-            GL.glBindFramebuffer(GL.GL_DRAW_FRAMEBUFFER, self._main_fb)
-            GL.glBlitFramebuffer(*box, *box, GL.GL_COLOR_BUFFER_BIT, GL.GL_LINEAR)
-            GL.glBlitFramebuffer(*box, *box, GL.GL_DEPTH_BUFFER_BIT, GL.GL_NEAREST)
             GL.glBindFramebuffer(GL.GL_READ_FRAMEBUFFER, self._main_fb)
             rgba = np.empty((height, width, 4), np.uint8)
             window = np.empty((height, width), np.float32)
@@ -189,13 +187,36 @@ def _crop_renderer() -> Any:
             GL.glReadPixels(0, foot, width, height, GL.GL_DEPTH_COMPONENT, GL.GL_FLOAT, array=window)
             depth = np.float32(NEAR_M * FAR_M) / (np.float32(FAR_M) - window * np.float32(FAR_M - NEAR_M))
             depth *= window < 1  # 1 is the far plane: nothing was drawn
-            return cv2.flip(rgba, 0), cv2.flip(depth, 0)
+            return cv2.GaussianBlur(cv2.flip(rgba, 0), (3, 3), _SOFTNESS_PX), cv2.flip(depth, 0)
+
+        def _configure_main_framebuffer(self) -> None:
+            """Make the buffer without pyrender's multisampling, whose one name then stands for both buffers."""
+            size = (self.viewport_width, self.viewport_height)
+            if self._main_fb is not None and self._main_fb_dims == size:
+                return
+            self._delete_main_framebuffer()
+            self._main_fb = self._main_fb_ms = GL.glGenFramebuffers(1)
+            self._main_cb, self._main_db = GL.glGenRenderbuffers(2)
+            self._main_cb_ms, self._main_db_ms = self._main_cb, self._main_db
+            GL.glBindFramebuffer(GL.GL_DRAW_FRAMEBUFFER, self._main_fb)
+            for buffer, form, use in (
+                (self._main_cb, GL.GL_RGBA8, GL.GL_COLOR_ATTACHMENT0),
+                (self._main_db, GL.GL_DEPTH_COMPONENT24, GL.GL_DEPTH_ATTACHMENT),
+            ):
+                GL.glBindRenderbuffer(GL.GL_RENDERBUFFER, buffer)
+                GL.glRenderbufferStorage(GL.GL_RENDERBUFFER, form, *size)
+                GL.glFramebufferRenderbuffer(GL.GL_DRAW_FRAMEBUFFER, use, GL.GL_RENDERBUFFER, buffer)
+            self._main_fb_dims = size
 
     return CropRenderer
 
 
 class Canvas:
-    """Draws meshes with 4x multisampling; a context manager. Buffers on the GPU are kept and updated in place."""
+    """Draws meshes; a context manager. Buffers on the GPU are kept and updated in place.
+
+    Edges are softened afterwards: in software that takes half the time of multisampling, and surfaces that are lit at
+    their vertices have no detail that it could blur.
+    """
 
     def __init__(self) -> None:
         self._context = _context()[0]
@@ -226,8 +247,8 @@ class Canvas:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Draw the part of the image whose top-left pixel is ``corner`` (x, y) px, of ``size`` (w, h) px.
 
-        Return ``rgba (h,w,4)`` uint8, averaged over the samples of a pixel, so RGB is premultiplied by coverage, and
-        ``depth (h,w)`` float32 m at the pixel's first sample, 0 where nothing is.
+        Return ``rgba (h,w,4)`` uint8, averaged over the pixel and its neighbours, so RGB is premultiplied by coverage,
+        and ``depth (h,w)`` float32 m at the pixel's centre, 0 where nothing is.
         """
         self._context.make_current()
         for number, (_, mesh) in enumerate(self._slots):

@@ -19,17 +19,17 @@ class Lens:
 
     def __init__(self, camera: Camera) -> None:
         self.camera = camera
-        self._R = torch.as_tensor(camera.R_cam_from_world, dtype=torch.float64)
-        self._t = torch.as_tensor(camera.t_cam_from_world, dtype=torch.float64)
         self._limit = geometry.lens_limit(camera.distortion, camera.coeffs)
 
     def place(self, points_world: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return ``xy (...,2)`` px and ``depth (...)`` m of ``points_world (...,3)`` m in the site world.
 
-        The depth is 0 and xy meaningless for points behind the camera or outside the lens's field.
+        The depth is 0 and xy meaningless for points behind the camera or outside the lens's field. Both have the
+        precision of the points.
         """
-        points = torch.as_tensor(np.asarray(points_world, np.float64))
-        ideal, depth = geometry.project_normalized(points, self._R, self._t)
+        points = torch.as_tensor(points_world)
+        _, R, t, _ = geometry.camera_tensors(self.camera, points)
+        ideal, depth = geometry.project_normalized(points, R, t)
         seen = (depth > geometry.NEAR_M) & (ideal.norm(dim=-1) <= self._limit)
         xy = geometry.pixels_from_normalized(ideal, self.camera)
         return xy.numpy(), torch.where(seen, depth, 0.0).numpy()

@@ -12,7 +12,8 @@ from mocap_video.render.gl import Canvas, DrawsOnCanvas, ScreenMesh
 from mocap_video.render.lens import Lens
 from mocap_video.render.mesh import PosedMesh, Topologies
 from mocap_video.render.shading import StudioLight
-from mocap_video.render.text import blend, cover, draw_text, pill_mask
+from mocap_video.render.text import blend, draw_text, pill_mask
+from mocap_video.render.yuv import Layer
 from mocap_video.types import Camera
 
 _PAD_PX = 3
@@ -51,34 +52,26 @@ class OverlayRenderer(DrawsOnCanvas):
 
     def draw(
         self,
-        rgb: np.ndarray,
         meshes: Sequence[PosedMesh],
         *,
         labels: Sequence[str] | None = None,
         trust: Sequence[float] | None = None,
-    ) -> np.ndarray:
-        """Return a new frame ``(H,W,3)`` uint8 RGB: ``rgb (H,W,3)`` uint8 with ``meshes`` drawn over it.
+    ) -> list[Layer]:
+        """Return what lies over the camera's picture, in the order in which it is to be laid: bodies, then labels.
 
         ``labels`` go over the heads. ``trust`` 0..1, one a mesh: the less, the greyer and the more transparent.
         """
-        width, height = self.camera.size
-        if rgb.shape != (height, width, 3) or rgb.dtype != np.uint8:
-            raise ValueError(f"rgb: expected ({height}, {width}, 3) uint8, got {rgb.shape} {rgb.dtype}")
         for name, values in (("labels", labels), ("trust", trust)):
             if values is not None and len(values) != len(meshes):
                 raise ValueError(f"{name}: expected one for each of {len(meshes)} meshes, got {len(values)}")
-        out = rgb.copy()
         placed = [
             person
             for i, mesh in enumerate(meshes)
             if (person := self._place(mesh, labels[i] if labels else None, trust[i] if trust is not None else 1.0))
         ]
-        for box, group in _overlapping(placed):
-            self._paint(out, box, group)
-        for person in sorted(placed, key=lambda p: -p.depth):
-            if person.label:
-                _tag(out, person)
-        return out
+        bodies = [self._body(box, group) for box, group in _overlapping(placed)]
+        tags = [_tag(person, self.camera.size) for person in sorted(placed, key=lambda p: -p.depth) if person.label]
+        return bodies + tags
 
     def _place(self, mesh: PosedMesh, label: str | None, trust: float) -> _Placed | None:
         """Lay ``mesh`` out and light it; None when no part of it is on the image."""
@@ -88,9 +81,10 @@ class OverlayRenderer(DrawsOnCanvas):
             return None
         low, high = xy[seen].min(0), xy[seen].max(0)
         width, height = self.camera.size
-        x0, y0 = (int(max(np.floor(edge) - _PAD_PX, 0)) for edge in low)
-        x1 = int(min(np.ceil(high[0]) + _PAD_PX + 1, width))
-        y1 = int(min(np.ceil(high[1]) + _PAD_PX + 1, height))
+        # On even pixels, so that a layer covers whole cells of a stored picture's colour.
+        x0, y0 = (int(max(np.floor(edge) - _PAD_PX, 0)) // 2 * 2 for edge in low)
+        x1 = int(min(np.ceil(high[0]) + _PAD_PX + 2, width + 1)) // 2 * 2
+        y1 = int(min(np.ceil(high[1]) + _PAD_PX + 2, height + 1)) // 2 * 2
         if x0 >= x1 or y0 >= y1:
             return None
         topology = self._topologies.of(mesh)
@@ -115,17 +109,14 @@ class OverlayRenderer(DrawsOnCanvas):
             depth=float(depth[seen].min()),
         )
 
-    def _paint(self, out: np.ndarray, box: tuple[int, int, int, int], group: Sequence[_Placed]) -> None:
-        """Blend ``group`` into ``out`` in place; ``box`` holds all of it."""
+    def _body(self, box: tuple[int, int, int, int], group: Sequence[_Placed]) -> Layer:
+        """Draw ``group``, all of which ``box`` holds."""
         x0, y0, x1, y1 = box
         rgba, depth = self._canvas.draw([person.mesh for person in group], (x0, y0), (x1 - x0, y1 - y0))
         strength = 0.6 * float(np.clip(max(p.height_px for p in group) / 240.0, 0.25, 1.0))
-        lit = cv2.multiply(
-            cv2.cvtColor(rgba, cv2.COLOR_RGBA2RGB),
-            cv2.cvtColor(_unlined(depth, strength), cv2.COLOR_GRAY2RGB),
-            scale=1 / 255,
-        )
-        cover(out[y0:y1, x0:x1], lit, rgba[..., 3])
+        light = _unlined(depth, strength)
+        unlined = cv2.merge([light, light, light, np.full_like(light, 255)])
+        return Layer((x0, y0), cv2.multiply(rgba, unlined, scale=1 / 255))
 
 
 def _unlined(depth: np.ndarray, strength: float) -> np.ndarray:
@@ -158,17 +149,23 @@ def _overlapping(placed: Sequence[_Placed]) -> list[tuple[tuple[int, int, int, i
     return groups
 
 
-def _tag(out: np.ndarray, person: _Placed) -> None:
-    """Draw the person's label on a coloured pill over the head, kept inside the frame."""
+def _tag(person: _Placed, size: tuple[int, int]) -> Layer:
+    """Draw the person's label on a coloured pill over the head, kept inside a picture of ``size`` (W, H) px."""
     assert person.label is not None
-    height, width = out.shape[:2]
-    size = round(np.clip(person.height_px * 0.055, 12, max(14, height / 40)))
-    tall = round(size * 1.55)
+    letter = round(np.clip(person.height_px * 0.055, 12, max(14, size[1] / 40)))
+    tall = round(letter * 1.55)
+    wide = tall + round(letter * 0.56 * max(len(person.label) - 1, 0))
+    x = int(np.clip(person.top[0] - wide / 2, 2, max(2, size[0] - wide - 2)))
+    y = int(np.clip(person.top[1] - tall * 1.35, 2, max(2, size[1] - tall - 2)))
     colour = person.colour * 255.0 * 0.8
-    wide = tall + round(size * 0.56 * max(len(person.label) - 1, 0))
-    x = int(np.clip(person.top[0] - wide / 2, 2, max(2, width - wide - 2)))
-    y = int(np.clip(person.top[1] - tall * 1.35, 2, max(2, height - tall - 2)))
-    blend(out, pill_mask(wide, tall), np.zeros(3), (x, y + 1), 0.35)
-    blend(out, pill_mask(wide, tall), colour, (x, y), 0.95)
-    text = np.zeros(3) if colour @ [0.3, 0.59, 0.11] > 140 else np.full(3, 255.0)
-    draw_text(out, person.label, (x + wide / 2, y + tall / 2), size, text, anchor=(0.5, 0.5))
+    ink = np.zeros(3) if colour @ [0.3, 0.59, 0.11] > 140 else np.full(3, 255.0)
+    rgba = np.zeros((tall + 1, wide, 4), np.uint8)
+    blend(rgba, pill_mask(wide, tall), _opaque(np.zeros(3)), (0, 1), 0.35)
+    blend(rgba, pill_mask(wide, tall), _opaque(colour), (0, 0), 0.95)
+    draw_text(rgba, person.label, (wide / 2, tall / 2), letter, _opaque(ink), anchor=(0.5, 0.5))
+    return Layer((x, y), rgba)
+
+
+def _opaque(rgb: np.ndarray) -> np.ndarray:
+    """Return ``rgb (3)`` 0..255 with alpha ``(4)``: blended into premultiplied pixels it lies over them."""
+    return np.append(rgb, 255.0)

@@ -13,7 +13,10 @@ def _unit(x: float, y: float, z: float) -> np.ndarray:
 
 
 def _dots(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the inner products ``(N)`` of ``a`` and ``b``, ``(N,3)`` or ``(1,3)``."""
+    """Return the inner products ``(N)`` of ``a`` and ``b``, ``(N,3)`` or ``(1,3)``.
+
+    Without BLAS, which starts threads for so little and has them wait for more at a processor's full cost.
+    """
     return np.einsum("ij,ij->i", a, np.broadcast_to(b, a.shape))
 
 
@@ -45,7 +48,8 @@ class StudioLight:
         ``normals (N,3)`` and ``view (N,3)`` are unit vectors in the camera frame; ``view`` points to the eye.
         """
         key, fill = _unit(*self.key_direction), _unit(*self.fill_direction)
-        diffuse = self.ambient + self.key * self._wrapped(normals @ key) + self.fill * self._wrapped(normals @ fill)
+        lit, filled = (self._wrapped(_dots(normals, light[None])) for light in (key, fill))
+        diffuse = self.ambient + self.key * lit + self.fill * filled
         away = 1 - np.clip(_dots(normals, view), 0, 1)
         half = view + key
         cosine = np.clip(_dots(normals, half) / np.sqrt(_dots(half, half)), 0, 1)

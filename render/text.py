@@ -23,7 +23,7 @@ def text_mask(text: str, size_px: int) -> np.ndarray:
 
 
 def blend(rgb: np.ndarray, mask: np.ndarray, colour: np.ndarray, corner: tuple[int, int], opacity: float = 1.0) -> None:
-    """Paint ``colour (3)`` RGB 0..255 on ``rgb (H,W,3)`` uint8 in place through ``mask (h,w)`` uint8 at ``corner`` px.
+    """Paint ``colour (C)`` 0..255 on ``rgb (H,W,C)`` uint8 in place through ``mask (h,w)`` uint8 at ``corner`` px.
 
     ``corner`` (x, y) is the mask's top-left pixel; what falls outside the image is cut off.
     """
@@ -56,8 +56,8 @@ def draw_text(
     anchor: tuple[float, float] = (0.0, 0.5),
     opacity: float = 1.0,
 ) -> None:
-    """Write ``text`` on ``rgb (H,W,3)`` uint8 in place; ``anchor`` is the part of the text's box that lies ``at`` px:
-    (0, 0) its top left, (0.5, 0.5) its middle. ``colour (3)`` RGB 0..255.
+    """Write ``text`` on ``rgb (H,W,C)`` uint8 in place; ``anchor`` is the part of the text's box that lies ``at`` px:
+    (0, 0) its top left, (0.5, 0.5) its middle. ``colour (C)`` 0..255.
     """
     mask = text_mask(text, size_px)
     corner = (round(at[0] - anchor[0] * mask.shape[1]), round(at[1] - anchor[1] * mask.shape[0]))

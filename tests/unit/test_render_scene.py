@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from mocap_video.calib import geometry
-from mocap_video.render.review import side_by_side
+from mocap_video.render.review import ReviewBoard
 from mocap_video.render.scene import SceneRenderer
 from mocap_video.render.wardrobe import Outfit, clothed_colours
+from mocap_video.render.yuv import yuv420_from_rgb
 from mocap_video.skeletons import COCO17, SMPL24
 from synth.cameras import GREEN, GROUND, make_ball, make_camera
 
@@ -101,17 +102,21 @@ def test_clothes_follow_the_body() -> None:
         assert tuple(colour) == getattr(Outfit(), part), part
 
 
-@pytest.mark.parametrize("height", [360, 361, 720])
+@pytest.mark.parametrize("height", [360, 362, 720])
 def test_the_review_frame_holds_both_pictures(height: int) -> None:
-    left = np.full((720, 1280, 3), (200, 30, 30), np.uint8)
-    right = np.full((500, 400, 3), (30, 30, 200), np.uint8)
-    frame = side_by_side(left, right, height, caption="gate, 12:00:01")
-    assert frame.shape[0] % 2 == 0
-    assert frame.shape[1] % 2 == 0
-    reds = (frame == (200, 30, 30)).all(-1)
-    blues = (frame == (30, 30, 200)).all(-1)
-    assert reds.sum() == height * round(1280 * height / 720)
-    assert blues.sum() == height * round(400 * height / 500)
-    assert np.nonzero(reds.any(0))[0].max() < np.nonzero(blues.any(0))[0].min()
-    assert not np.array_equal(frame, side_by_side(left, right, height, caption="gate, 12:00:02"))
-    assert frame.shape == side_by_side(left, right, height).shape
+    sizes = ((1280, 720), (400, 500))
+    left, right = (
+        yuv420_from_rgb(np.full((tall, wide, 3), colour, np.uint8))
+        for (wide, tall), colour in zip(sizes, ((200, 30, 30), (30, 30, 200)), strict=True)
+    )
+    board = ReviewBoard(sizes, height, caption="gate, 12:00:01")
+    frame = board.frame(left, right)
+    assert frame.size == board.size
+    for plane, reds, blues, cell in zip(frame.planes, left.planes, right.planes, (1, 2, 2), strict=True):
+        red, blue = plane == reds[0, 0], plane == blues[0, 0]
+        for panel, (wide, tall) in zip((red, blue), sizes, strict=True):
+            assert panel.sum() == pytest.approx(height * wide * height / tall / cell**2, abs=height)  # a column
+        assert np.nonzero(red.any(0))[0].max() < np.nonzero(blue.any(0))[0].min()
+    other = ReviewBoard(sizes, height, caption="gate, 12:00:02")
+    assert other.size == board.size
+    assert not np.array_equal(other.frame(left, right).data, frame.data)

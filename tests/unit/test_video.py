@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from mocap_video.errors import ConfigError, InputError, StorageError, VideoError
-from mocap_video.pipeline.video import VideoWriter, probe, read_frames, repair_times
+from mocap_video.pipeline.video import VideoWriter, probe, read_frames, read_stored_frames, repair_times
+from mocap_video.render.yuv import yuv420_from_rgb
 from synth import videos
 
 UNEVEN_S = [0.0, 0.040, 0.053, 0.200, 0.2334, 0.5, 0.533, 1.1]
@@ -303,3 +304,29 @@ def test_frames_stream(tmp_path: Path) -> None:
     assert iter(frames) is frames  # not a list
     assert next(frames).index == 0
     assert next(frames).index == 1
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "size", "rotation_deg"),
+    [
+        ("yuv420p", (64, 48), 0),
+        ("yuv420p", (1280, 720), 0),
+        ("yuv420p", (65, 49), 0),
+        ("yuv420p", (64, 48), 90),
+        ("yuv420p", (64, 48), 180),
+        ("yuv420p", (64, 48), 270),
+        ("yuvj420p", (64, 48), 0),
+        ("yuv420p10le", (64, 48), 0),
+        ("yuv444p", (64, 48), 0),
+        ("gray", (64, 48), 0),
+    ],
+)
+def test_stored_frames_are_the_frames(tmp_path: Path, pix_fmt: str, size: tuple[int, int], rotation_deg: int) -> None:
+    path = videos.make_video(tmp_path / "clip.mp4", 3, size=size, pix_fmt=pix_fmt, rotation_deg=rotation_deg)
+    for frame, stored in zip(read_frames(path), read_stored_frames(path), strict=True):
+        assert (stored.index, stored.time_s) == (frame.index, frame.time_s)
+        expected = yuv420_from_rgb(frame.rgb)
+        assert stored.picture.size == expected.size
+        away = np.abs(stored.picture.data.astype(int) - expected.data)
+        assert np.median(away) <= 2  # levels; more only where colours meet, which either way blurs
+        assert np.mean(away > 4) < 0.15
