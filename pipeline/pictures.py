@@ -79,10 +79,12 @@ def rgb_of(picture: VideoFrame, orientation: Orientation) -> np.ndarray:
 
 def yuv420_of(picture: VideoFrame, orientation: Orientation) -> Yuv420:
     """Return the picture upright; nothing is converted where it is stored like that already."""
+    # unlabelled, this format is of limited range; named, it is seen to be the same
+    unlabelled = ColorRange.MPEG if picture.format.name == "yuv420p" else ColorRange.UNSPECIFIED
     same = picture.reformat(
         format="yuv420p",
         src_colorspace=_matrix_of(picture),
-        src_color_range=picture.color_range or ColorRange.MPEG,
+        src_color_range=picture.color_range or unlabelled,
         dst_colorspace=Colorspace.ITU709,
         dst_color_range=ColorRange.MPEG,
     )

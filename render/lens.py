@@ -27,7 +27,7 @@ class Lens:
         The depth is 0 and xy meaningless for points behind the camera or outside the lens's field. Both have the
         precision of the points.
         """
-        points = torch.as_tensor(points_world)
+        points = torch.as_tensor(np.asarray(points_world))
         _, R, t, _ = geometry.camera_tensors(self.camera, points)
         ideal, depth = geometry.project_normalized(points, R, t)
         seen = (depth > geometry.NEAR_M) & (ideal.norm(dim=-1) <= self._limit)

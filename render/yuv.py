@@ -72,6 +72,8 @@ def _on_whole_cells(layer: Layer, size: tuple[int, int]) -> tuple[tuple[int, int
     (x, y), rgba = layer.corner, layer.rgba
     rgba = rgba[max(-y, 0) : max(size[1] - y, 0), max(-x, 0) : max(size[0] - x, 0)]
     x, y = max(x, 0), max(y, 0)
+    if rgba.size == 0:
+        return (x, y), rgba
     left, top = x % 2, y % 2
     right, foot = (left + rgba.shape[1]) % 2, (top + rgba.shape[0]) % 2
     if left or top or right or foot:

@@ -15,7 +15,7 @@ import numpy as np
 from mocap_video.render.gl import Canvas, ScreenMesh, backend_name
 from mocap_video.render.mesh import Topology
 
-xy = np.array([[10.0, 10.0], [10.0, 30.0], [30.0, 30.0], [30.0, 10.0]])
+xy = np.array([[9.5, 9.5], [9.5, 30.5], [30.5, 30.5], [30.5, 9.5]])
 faces = np.array([[0, 1, 2], [0, 2, 3]])
 square = ScreenMesh(xy, np.full(4, 5.0), np.tile([1.0, 0.5, 0.0, 1.0], (4, 1)), Topology(faces, 4))
 with Canvas() as canvas:
@@ -25,7 +25,7 @@ print(backend_name().split(":")[0], rgba.shape, rows.min(), rows.max(), columns.
 print(rgba[18, 16].tolist(), rgba[0, 0].tolist(), round(float(depth[18, 16]), 3), float(depth[0, 0]))
 """
 EXPECTED = "(50, 60, 4) 9 27 7 25\n[255, 128, 0, 255] [0, 0, 0, 0] 5.0 0.0\n"
-"""The square's corners lie on pixel centres 10 and 30, so 11 to 29 are covered in full: less the corner (4, 2)."""
+"""The square covers pixels 10 to 30; softened, 11 to 29 of them in full: less the corner (4, 2)."""
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
