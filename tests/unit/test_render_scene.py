@@ -113,7 +113,7 @@ def test_the_review_frame_holds_both_pictures(height: int) -> None:
     frame = board.frame(left, right)
     assert frame.size == board.size
     for plane, reds, blues, cell in zip(frame.planes, left.planes, right.planes, (1, 2, 2), strict=True):
-        panels = plane[: (board.size[1] - round(height / 18) - 2) // cell]  # not the caption, whose ink has any shade
+        panels = plane[: (board.size[1] - round(height / 18)) // cell]  # not the caption, whose ink has any shade
         red, blue = panels == reds[0, 0], panels == blues[0, 0]
         for panel, (wide, tall) in zip((red, blue), sizes, strict=True):
             assert panel.sum() == pytest.approx(height * wide * height / tall / cell**2, abs=height)  # a column
