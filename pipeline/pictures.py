@@ -90,7 +90,7 @@ def yuv420_of(picture: VideoFrame, orientation: Orientation) -> Yuv420:
     )
     upright = Yuv420.empty(orientation.size_of(picture))
     for plane, stored in zip(upright.planes, same.planes, strict=True):
-        rows = np.frombuffer(stored, np.uint8).reshape(stored.height, stored.line_size)[:, : stored.width]
+        rows = np.frombuffer(memoryview(stored), np.uint8).reshape(stored.height, stored.line_size)[:, : stored.width]
         image = orientation.apply(rows)
         missing = [(0, whole - part) for whole, part in zip(plane.shape, image.shape, strict=True)]
         plane[...] = np.pad(image, missing, mode="edge") if image.shape != plane.shape else image

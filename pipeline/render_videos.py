@@ -106,8 +106,8 @@ class _Encoders:
     At most one frame waits, so memory stays constant; the first error of a thread is raised by the next call.
     """
 
-    def __init__(self, overlay: VideoWriter, topview: VideoWriter, review: VideoWriter, board: ReviewBoard) -> None:
-        self._overlay, self._topview, self._review = overlay, topview, review
+    def __init__(self, writers: Sequence[VideoWriter], board: ReviewBoard) -> None:
+        self._overlay, self._topview, self._review = writers
         self._board = board
         self._threads = ThreadPoolExecutor(max_workers=2)
         self._pending: list[Future[None]] = []
@@ -161,7 +161,7 @@ def write_videos(
         topview = stack.enter_context(
             TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s)
         )
-        encoders = stack.enter_context(_Encoders(*writers, board))
+        encoders = stack.enter_context(_Encoders(writers, board))
         for frame in frames:
             present = [actor for actor in actors if frame.index in actor.row_of]
             meshes = [_mesh(actor, frame.index, body) for actor in present]
