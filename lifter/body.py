@@ -120,7 +120,7 @@ class BodyModel:
 
 def _chain(rotations: Tensor, rest: Tensor, bones: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Forward kinematics, root at its rest place: world rotations ``(...,24,3,3)`` and positions ``(...,24,3)``."""
-    shape = torch.broadcast_shapes(rotations.shape[:-3], rest.shape[:-2])
+    shape = np.broadcast_shapes(rotations.shape[:-3], rest.shape[:-2])  # torch's own would import sympy
     rotations, rest = rotations.expand(*shape, 24, 3, 3), rest.expand(*shape, 24, 3)
     R = [rotations[..., 0, :, :]]
     position = [rest[..., 0, :]]
