@@ -246,7 +246,7 @@ class Keypoints2D:
 
 @dataclass(frozen=True)
 class Motion3D:
-    """One person's lifted joints: ``joints (T,J,3)`` m in the site world, ``spread (T,J)`` m (standard deviation)."""
+    """One person's lifted joints: ``joints (T,J,3)`` m in the site world, ``spread (T,J)`` m (error to expect)."""
 
     person: int
     skeleton: str

@@ -11,8 +11,8 @@ SPEED_WINDOW_S = 0.3
 CONTACT_WINDOW_S = 0.2
 CONTACT_HEIGHT_M = 0.15
 CONTACT_SPEED_M_S = 0.5
-TRUST_SPREAD_M = 0.10
-TRUST_RESIDUAL_M = 0.05
+TRUST_SPREAD_M = 0.25
+TRUST_RESIDUAL_M = 0.10
 
 _ANKLES = (COCO17.index("left_ankle"), COCO17.index("right_ankle"))
 
@@ -69,7 +69,7 @@ def trust(score: np.ndarray, spread_m: np.ndarray, residual_m: np.ndarray) -> np
     """Return how far a frame may be believed ``(T)``, 0 to 1; a rule of thumb, not a calibrated probability.
 
     The product of the mean keypoint ``score (T,J)``; of ``1 / (1 + (s / TRUST_SPREAD_M)^2)`` for the median ``s`` of
-    ``spread_m (T,J)``, the standard deviation between samples; and of the same fall-off over ``residual_m (T)``, the
+    ``spread_m (T,J)``, the error to expect; and of the same fall-off over ``residual_m (T)``, the
     distance between the body and the lifted joints, with ``TRUST_RESIDUAL_M``. 0 where no keypoint was seen.
     """
     agreement = 1 / (1 + (np.median(spread_m, axis=-1) / TRUST_SPREAD_M) ** 2)

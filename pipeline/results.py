@@ -65,7 +65,7 @@ class PersonRecord:
     ``frame (T)`` counts from 0 over the video, ``time_s (T)`` s from its first frame; ``seen (T)`` is False where the
     frame is bridged. ``keypoints2d (T,17,3)``: x and y in px of the original image, and score (NaN, NaN, 0 where
     missing). ``joints_world (T,17,3)`` COCO-17 and ``smpl_joints_world (T,24,3)`` in metres, site world;
-    ``spread_m (T,17)`` standard deviation of the lifted joints. ``poses (T,72)`` rotation vectors in rad, global
+    ``spread_m (T,17)`` error to expect of the lifted joints. ``poses (T,72)`` rotation vectors in rad, global
     orientation first, ``trans (T,3)`` m: in the site world's axes. ``betas (10)``, ``gender`` and ``body_model`` (name
     and sha256) say which body; ``residual_m (T)`` its distance from the lifted joints. ``mocap_framerate`` is nominal.
     """
