@@ -16,7 +16,9 @@ from typing import Any, Literal
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import DefaultSampler
 from mmengine.dist import get_dist_info
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
@@ -29,16 +31,20 @@ from mocap_video.errors import ConfigError
 from mocap_video.lifter.body import load_body
 from mocap_video.lifter.checkpoints import read_checkpoint
 from mocap_video.lifter.data.bank import read_bank
-from mocap_video.lifter.data.synthetic import SyntheticConfig, make_samples
+from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, make_samples
 from mocap_video.lifter.hooks import RateHook, RateSchedule, RunRecordHook, TimedCheckpointHook
+from mocap_video.lifter.monitor import BEST, Figures, NoiseKinds, figures_of, held_out_samples
 from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.objective import lifting_losses
 from mocap_video.lifter.optimizer import build_optimizer
 from mocap_video.lifter.weights import load_weights, save_weights
+from mocap_video.optional import require
 from mocap_video.skeletons import SKELETONS
 
-MAY_CHANGE = frozenset({"steps", "save_every", "log_every"})
-"""What may differ when a run is resumed, places of files aside; the learning rate follows the new ``steps``."""
+MAY_CHANGE = frozenset(
+    {"steps", "save_every", "log_every", "tensorboard", "validation", "val_every", "val_windows", "bank", "start_from"}
+)
+"""What may differ when a run is resumed; the learning rate follows the new ``steps``."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class TrainConfig:
     """One training run. ``stage`` 1 or 2; ``start_from``: weights to begin with (stage 1's for stage 2), or None.
 
     ``batch``: windows a step in each process. ``bf16``: 16-bit products on a GPU; a CPU always computes in 32 bits.
+    ``validation``: held-out motion, of which ``val_windows`` windows measure the averaged network every ``val_every``
+    steps; the best checkpoint is kept.
     """
 
     bank: Path
@@ -65,6 +73,10 @@ class TrainConfig:
     seed: int = 0
     save_every: int = 200
     log_every: int = 20
+    validation: Path | None = None
+    val_every: int = 500
+    val_windows: int = 128
+    tensorboard: bool = False
     bf16: bool = True
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
@@ -73,6 +85,7 @@ class TrainConfig:
         values = asdict(self) | {
             "bank": self.bank.name,
             "start_from": None if self.start_from is None else self.start_from.name,
+            "validation": None if self.validation is None else self.validation.name,
         }
         del values["work_dir"]
         return json.loads(json.dumps(values))
@@ -101,6 +114,16 @@ class LifterTraining(BaseModel):
         self.denoiser = _first_network(config)
         self._bank = read_bank(config.bank)
         self._body = load_body()
+        self._held_out: dict[str, Sample] = {}
+        if config.validation is not None:
+            self._held_out = held_out_samples(
+                read_bank(config.validation),
+                self._body,
+                self.skeleton,
+                config.val_windows,
+                config.frames,
+                config.synthetic.cameras,
+            )
 
     def forward(
         self, inputs: Tensor, data_samples: list[object] | None = None, mode: str = "loss"
@@ -122,6 +145,12 @@ class LifterTraining(BaseModel):
                 self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator
             )
 
+    def val_step(self, data: tuple[Any, ...] | dict[str, Any] | list[Any]) -> list[dict[str, float]]:
+        """Measure the network, which mmengine has exchanged for its average, on one kind of 2D."""
+        assert isinstance(data, dict)
+        kind = data["inputs"]
+        return [figures_of(self.denoiser, self.train_config.stage, kind, self._held_out[kind], self.skeleton)]
+
 
 def _first_network(config: TrainConfig) -> Denoiser:
     """Return the network that training begins with. Weights of another keypoint set give all layers that fit."""
@@ -137,7 +166,7 @@ def _first_network(config: TrainConfig) -> Denoiser:
     return model
 
 
-def _only(items: list[Tensor]) -> dict[str, Tensor]:
+def _only(items: list[Any]) -> dict[str, Any]:
     return {"inputs": items[0]}
 
 
@@ -158,6 +187,28 @@ def _wrapper(config: TrainConfig) -> dict[str, Any]:
     return {"type": "MMDistributedDataParallel", "device_ids": devices, "find_unused_parameters": config.stage == 1}
 
 
+def _validation(config: TrainConfig) -> dict[str, Any]:
+    """Options of the Runner that measure the network as it trains; each process takes some kinds of 2D."""
+    if config.validation is None:
+        return {}
+    kinds = NoiseKinds()
+    sampler = DefaultSampler(kinds, shuffle=False)
+    return {
+        "val_dataloader": DataLoader(kinds, batch_size=1, collate_fn=_only, sampler=sampler),
+        "val_cfg": {"type": "ValLoop"},
+        "val_evaluator": Evaluator(Figures()),
+    }
+
+
+def _log_backends(config: TrainConfig) -> list[dict[str, str]]:
+    """Where figures go: a file of lines, and TensorBoard's. Raises ``MissingExtra``."""
+    backends = [{"type": "LocalVisBackend"}]
+    if config.tensorboard:
+        require("tensorboard", "train")
+        backends.append({"type": "TensorboardVisBackend"})
+    return backends
+
+
 def build_runner(config: TrainConfig, *, deadline: float | None = None) -> Runner:
     """Return the Runner of ``config``; it resumes from ``work_dir`` when there is a checkpoint.
 
@@ -173,12 +224,18 @@ def build_runner(config: TrainConfig, *, deadline: float | None = None) -> Runne
         work_dir=str(config.work_dir),
         experiment_name=secrets.token_hex(4),  # mmengine shares logs and log values between runs of one name
         train_dataloader=DataLoader(StepNumbers(config.steps), batch_size=1, collate_fn=_only),
-        train_cfg={"type": "IterBasedTrainLoop", "max_iters": config.steps, "val_interval": config.steps + 1},
+        train_cfg={"type": "IterBasedTrainLoop", "max_iters": config.steps, "val_interval": config.val_every},
         optim_wrapper=OptimWrapper(optimizer, clip_grad={"max_norm": config.clip_norm}),
+        **_validation(config),
         default_hooks={
-            "logger": {"type": "LoggerHook", "interval": config.log_every},
+            "logger": {"type": "LoggerHook", "interval": config.log_every, "log_metric_by_epoch": False},
             "checkpoint": TimedCheckpointHook(
-                deadline, interval=config.save_every, max_keep_ckpts=2, save_param_scheduler=False
+                deadline,
+                interval=config.save_every,
+                max_keep_ckpts=2,
+                save_param_scheduler=False,
+                save_best=None if config.validation is None else BEST[config.stage],
+                rule="less",
             ),
         },
         custom_hooks=[
@@ -191,6 +248,8 @@ def build_runner(config: TrainConfig, *, deadline: float | None = None) -> Runne
         launcher="pytorch" if together else "none",
         default_scope="mmengine",
         cfg=Config({"model_wrapper_cfg": _wrapper(config)} if together else {}),
+        visualizer={"type": "Visualizer", "vis_backends": _log_backends(config)},
+        log_processor={"type": "LogProcessor", "by_epoch": False},
         log_level="INFO",
     )
 

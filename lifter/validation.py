@@ -21,7 +21,7 @@ from mocap_video.lifter.data.sources import SourceClip
 from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, observe
 from mocap_video.lifter.metrics import MotionErrors, frame_errors, pool_errors
 from mocap_video.lifter.views import Observation, Scene, build_scene
-from mocap_video.skeletons import COCO17, SMPL24
+from mocap_video.skeletons import COCO17, SMPL24, Skeleton
 
 EXACT = NoiseConfig(noisy=0.0, no_face=0.0, cut=0.0)
 NOISES = {"exact": EXACT, "detector-like": DETECTOR_LIKE}
@@ -119,8 +119,13 @@ def flat_baseline(scene: Scene) -> Tensor:
     return origin[:, None, None] + directions * (reach[..., None] / along.clamp_min(1e-3))[..., None]
 
 
-def evaluate(sample: Sample, lift: Callable[[Scene], Tensor], batch: int = 64) -> MotionErrors:
-    """Return the errors of ``lift`` on ``sample``: each window a clip, pooled over the frames whose truth is known."""
+def evaluate(
+    sample: Sample, lift: Callable[[Scene], Tensor], batch: int = 64, skeleton: Skeleton = COCO17
+) -> MotionErrors:
+    """Return the errors of ``lift`` on ``sample``, keypoints of ``skeleton``.
+
+    Each window is a clip; errors are pooled over the frames whose truth is known.
+    """
     parts = []
     for first in range(0, len(sample.joints), batch):
         seen = sample.seen.select(slice(first, first + batch))
@@ -128,8 +133,8 @@ def evaluate(sample: Sample, lift: Callable[[Scene], Tensor], batch: int = 64) -
         truth = torch.where(used[..., None, None], sample.joints[first : first + batch], torch.nan)
         fps = 1 / seen.time_s.diff(dim=1).median(1).values
         parts += [
-            frame_errors(p.numpy(), g.numpy(), COCO17, float(rate))
-            for p, g, rate in zip(lift(build_scene(seen, COCO17)), truth, fps, strict=True)
+            frame_errors(p.numpy(), g.numpy(), skeleton, float(rate))
+            for p, g, rate in zip(lift(build_scene(seen, skeleton)), truth, fps, strict=True)
             if torch.isfinite(g).any()
         ]
     return pool_errors(parts)

@@ -49,6 +49,10 @@ class Observation:
         """Return the windows at ``index``."""
         return Observation(*(value[index] for value in vars(self).values()))
 
+    def to(self, device: torch.device) -> Observation:
+        """Return the windows on ``device``."""
+        return Observation(*(value.to(device) for value in vars(self).values()))
+
     def repeat(self, copies: int) -> Observation:
         """Return every window ``copies`` times, one after another."""
         return Observation(*(value.repeat_interleave(copies, 0) for value in vars(self).values()))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 
 from mocap_video.pipeline.cli_help import examples
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 _PATH = click.Path(path_type=Path)
+_tensorboard = click.option("--tensorboard", is_flag=True, help="Also log for TensorBoard (extra `train`).")
 
 
 @click.group()
@@ -44,34 +48,52 @@ def prepare(
     click.echo(f"{output}: {count} clips")
 
 
-def _stage(config: str, bank: Path, output: Path, start_from: Path | None) -> None:
+def stage_options(config: str) -> Callable[[Command], Command]:
+    """Add the options that both stages share; ``config`` is the default of ``--config``."""
+    options = [
+        click.option("--bank", type=_PATH, required=True, help="Prepared motion."),
+        click.option("-o", "--output", type=_PATH, required=True, help="Folder of checkpoints and weights."),
+        click.option("--config", default=config, show_default=True, metavar="NAME|FILE", help="How to train."),
+        click.option("--validation", type=_PATH, help="Prepared held-out motion to measure as training goes."),
+        _tensorboard,
+    ]
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+def _stage(config: str, bank: Path, output: Path, **options: Any) -> None:
     from mocap_video.pipeline import training
 
-    click.echo(f"weights: {training.train(config, bank, output, start_from=start_from)}")
+    click.echo(f"weights: {training.train(training.configured(config, bank, output, **options))}")
 
 
 @train.command(epilog=examples("mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1"))
-@click.option("--bank", type=_PATH, required=True, help="Prepared motion.")
-@click.option("-o", "--output", type=_PATH, required=True, help="Folder of checkpoints and weights.")
-@click.option("--config", default="coco17_pretrain", show_default=True, metavar="NAME|FILE", help="How to train.")
-def pretrain(config: str, bank: Path, output: Path) -> None:
+@stage_options("coco17_pretrain")
+def pretrain(config: str, bank: Path, output: Path, validation: Path | None, tensorboard: bool) -> None:
     """Stage 1: learn single views of motion from noise, cameras and ground."""
-    _stage(config, bank, output, None)
+    _stage(config, bank, output, validation=validation, tensorboard=tensorboard)
 
 
 @train.command(
     epilog=examples(
         "mocap-video train finetune --bank prepared/train.safetensors "
-        "--start-from runs/stage1/weights.safetensors -o runs/stage2"
+        "--start-from runs/stage1/weights.safetensors -o runs/stage2",
+        "torchrun --nproc-per-node 4 --no-python mocap-video train finetune --bank prepared/train.safetensors "
+        "-o runs/stage2",
     )
 )
-@click.option("--bank", type=_PATH, required=True, help="Prepared motion.")
-@click.option("-o", "--output", type=_PATH, required=True, help="Folder of checkpoints and weights.")
+@stage_options("coco17_finetune")
 @click.option("--start-from", type=_PATH, help="Stage 1's weights; without them stage 2 starts from nothing.")
-@click.option("--config", default="coco17_finetune", show_default=True, metavar="NAME|FILE", help="How to train.")
-def finetune(config: str, bank: Path, output: Path, start_from: Path | None) -> None:
+def finetune(
+    config: str, bank: Path, output: Path, validation: Path | None, tensorboard: bool, start_from: Path | None
+) -> None:
     """Stage 2: learn all views together, given the observed one."""
-    _stage(config, bank, output, start_from)
+    _stage(config, bank, output, validation=validation, tensorboard=tensorboard, start_from=start_from)
 
 
 @train.command(
@@ -89,3 +111,32 @@ def calibrate(bank: Path, weights: Path, output: Path) -> None:
 
     training.calibrate(weights, bank, output)
     click.echo(f"weights: {output}")
+
+
+@train.command(epilog=examples("mocap-video train export runs/stage2 --best -o weights.safetensors"))
+@click.argument("run", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="The weights to write.")
+@click.option("--best", is_flag=True, help="The checkpoint that measured best, instead of the last one.")
+def export(run: Path, output: Path, best: bool) -> None:
+    """Write a run's averaged network as weights, finished or not."""
+    from mocap_video.pipeline import training
+
+    training.export(run, output, best=best)
+    click.echo(f"weights: {output}")
+
+
+@train.command(name="all", epilog=examples("mocap-video train all motions/ -o runs/"))
+@click.argument("motions", type=_PATH)
+@click.option("-o", "--output", type=_PATH, required=True, help="Folder of prepared motion, runs and weights.")
+@click.option("--pretrain", default="coco17_pretrain", show_default=True, metavar="NAME|FILE", help="Stage 1.")
+@click.option("--finetune", default="coco17_finetune", show_default=True, metavar="NAME|FILE", help="Stage 2.")
+@_tensorboard
+def everything(motions: Path, output: Path, pretrain: str, finetune: str, tensorboard: bool) -> None:
+    """Prepare a motion set, run both stages, and write weights: one command from nothing.
+
+    The motion set's split val is measured as training goes. Run it again to go on where it was stopped.
+    """
+    from mocap_video.pipeline import training
+
+    weights = training.train_all(motions, output, pretrain=pretrain, finetune=finetune, tensorboard=tensorboard)
+    click.echo(f"weights: {weights}")

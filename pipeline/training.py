@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-import logging
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mocap_video.errors import ConfigError
+from mocap_video import __version__
+from mocap_video.artifacts import digest_file, digest_of
+from mocap_video.errors import ConfigError, MissingAsset
 from mocap_video.pipeline.config import parse_section, read_config_file
 
-logger = logging.getLogger(__name__)
+if TYPE_CHECKING:
+    from mocap_video.lifter.training import TrainConfig
 
 
 def training_names() -> tuple[str, ...]:
@@ -44,28 +48,44 @@ def prepare(
     return count
 
 
-def train(config: str, bank: Path, work_dir: Path, *, start_from: Path | None = None) -> Path:
-    """Run the stage that ``config`` (a shipped name or a file) describes, from its last checkpoint on.
-
-    mmengine takes a GPU when there is one. Returns the weights it wrote: ``work_dir/weights.safetensors``.
-    """
-    from mmengine.dist import is_main_process
-
-    from mocap_video.lifter.training import TrainConfig, build_runner, export_weights
+def configured(
+    config: str,
+    bank: Path,
+    work_dir: Path,
+    *,
+    start_from: Path | None = None,
+    validation: Path | None = None,
+    tensorboard: bool = False,
+) -> TrainConfig:
+    """Return the training that ``config`` (a shipped name or a file) describes, on these files."""
+    from mocap_video.lifter.training import TrainConfig
 
     path = Path(config)
     if config in training_names():
         path = Path(str(resources.files("mocap_video.configs.training") / f"{config}.py"))
     elif not path.is_file():
         raise ConfigError(f"{config}: no such training configuration; known: {', '.join(training_names())}, or a file")
-    values = {**read_config_file(path), "bank": bank, "work_dir": work_dir, "start_from": start_from}
-    chosen = parse_section(TrainConfig, values, str(path))
+    files = {"bank": bank, "work_dir": work_dir, "start_from": start_from, "validation": validation}
+    chosen = parse_section(TrainConfig, {**read_config_file(path), **files}, str(path))
     if chosen.stage not in (1, 2):
         raise ConfigError(f"{path}: stage: expected 1 or 2, got {chosen.stage}")
-    build_runner(chosen).train()
-    weights = work_dir / "weights.safetensors"
+    return replace(chosen, tensorboard=tensorboard or chosen.tensorboard)
+
+
+def train(config: TrainConfig) -> Path:
+    """Run a stage from its last checkpoint on; under ``torchrun`` in all its processes.
+
+    mmengine takes a GPU when there is one. Returns the weights it wrote: ``work_dir/weights.safetensors``.
+    """
+    from mmengine.dist import barrier, is_main_process
+
+    from mocap_video.lifter.training import build_runner
+
+    build_runner(config).train()
+    weights = config.work_dir / "weights.safetensors"
     if is_main_process():
-        export_weights(work_dir / f"iter_{chosen.steps}.pth", weights)
+        export(config.work_dir, weights)
+    barrier()
     return weights
 
 
@@ -85,3 +105,57 @@ def calibrate(weights: Path, bank: Path, output: Path) -> None:
     loaded, config = load_weights(weights, device), SpreadTraining()
     head = train_spread(loaded.model, loaded.skeleton, read_bank(bank), load_body().to(device), config)
     save_weights(loaded.model, loaded.skeleton, output, loaded.notes | {"spread": json.dumps(asdict(config))}, head)
+
+
+def export(run: Path, weights: Path, *, best: bool = False) -> None:
+    """Write the averaged network of a training run's last checkpoint, or of its best one, as weights."""
+    from mocap_video.lifter.training import export_weights
+
+    found = sorted(run.glob("best_*.pth")) if best else []
+    if best and not found:
+        raise MissingAsset(f"{run}: no best checkpoint there; a run keeps one when it is given --validation")
+    if not best:
+        from mmengine.runner import find_latest_checkpoint
+
+        latest = find_latest_checkpoint(str(run)) if run.is_dir() else None
+        if latest is None:
+            raise MissingAsset(f"{run}: no training run there; start one with: mocap-video train finetune -o {run}")
+        found = [Path(latest)]
+    export_weights(found[-1], weights)
+
+
+def train_all(motions: Path, output: Path, *, pretrain: str, finetune: str, tensorboard: bool = False) -> Path:
+    """Prepare, pretrain, finetune and export: from a motion set to ``output/weights.safetensors``.
+
+    What is finished is kept: the same call goes on where the last one was stopped. Returns the weights.
+    """
+    from mmengine.dist import barrier, is_main_process
+
+    from mocap_video.lifter.training import join_processes
+
+    join_processes()
+    banks = {split: output / "prepared" / f"{split}.safetensors" for split in ("train", "val")}
+    if is_main_process():
+        for split, bank in banks.items():
+            _prepare_once(motions, split, bank)
+    barrier()
+    held_out = banks["val"]
+    begin = configured(pretrain, banks["train"], output / "stage1", validation=held_out, tensorboard=tensorboard)
+    first = train(begin)
+    go_on = configured(finetune, banks["train"], output / "stage2", validation=held_out, tensorboard=tensorboard)
+    second = train(replace(go_on, start_from=first))
+    weights = output / second.name
+    if is_main_process():
+        shutil.copyfile(second, weights)
+    return weights
+
+
+def _prepare_once(motions: Path, split: str, bank: Path) -> None:
+    """Prepare ``split`` unless ``bank`` was made from this very motion set by this version."""
+    manifest = motions / "manifest.csv"
+    key = digest_of(digest_file(manifest), split, __version__) if manifest.is_file() else ""
+    mark = bank.with_suffix(".made-from")
+    if bank.is_file() and mark.is_file() and mark.read_text(encoding="utf-8") == key:
+        return
+    prepare(motions, bank, split=split)
+    mark.write_text(key, encoding="utf-8")

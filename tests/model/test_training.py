@@ -122,7 +122,7 @@ from mocap_video.lifter.training import TrainConfig
 
 bank, out = map(Path, sys.argv[1:])
 config = TrainConfig(bank=bank, work_dir=out / "run", stage=1, network=TINY, steps=6, warmup=2, batch=4, frames=8,
-                     save_every=3)
+                     save_every=3, validation=bank, val_every=3, val_windows=4)
 whole = trained(config)
 distributed.barrier()
 if get_rank() == 0:
@@ -148,6 +148,31 @@ def test_two_processes_train_one_network(config: TrainConfig, tmp_path: Path) ->
         assert_equal(first, other)
     alone = trained(config)
     assert any(not torch.equal(value, first[name]) for name, value in alone.items())
+
+
+@pytest.mark.parametrize(("stage", "figure"), [(1, "loss"), (2, "abs_mm")])
+def test_the_averaged_network_is_measured_as_it_trains(config: TrainConfig, stage: int, figure: str) -> None:
+    """On held-out motion, with figures in the log and TensorBoard, the best kept, and no trace in what is learned."""
+    plain = trained(replace(config, stage=stage))
+    measured = replace(
+        config,
+        stage=stage,
+        work_dir=config.work_dir.parent / "measured",
+        validation=config.bank,
+        val_every=2,
+        val_windows=8,
+        tensorboard=True,
+    )
+    assert_equal(plain, trained(measured))
+    (scalars,) = measured.work_dir.rglob("scalars.json")
+    lines = [json.loads(line) for line in scalars.read_text().splitlines()]
+    rows = {line["step"]: line for line in lines if f"exact/{figure}" in line}
+    assert list(rows) == [2, 4, 6]
+    assert rows[2][f"exact/{figure}"] != rows[4][f"exact/{figure}"]
+    assert list(measured.work_dir.rglob("events.out.tfevents*"))
+    (best,) = measured.work_dir.glob("best_*.pth")
+    step = min(rows, key=lambda step: rows[step][f"detector-like/{figure}"])
+    assert best.name == f"best_detector-like_{figure}_iter_{step}.pth"
 
 
 def test_stage_two_starts_from_stage_one(config: TrainConfig, tmp_path: Path) -> None:
