@@ -38,7 +38,7 @@ from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.objective import lifting_losses
 from mocap_video.lifter.optimizer import build_optimizer
 from mocap_video.lifter.weights import load_weights, save_weights
-from mocap_video.optional import require
+from mocap_video.optional import import_torchvision, require
 from mocap_video.skeletons import SKELETONS
 
 MAY_CHANGE = frozenset(
@@ -215,6 +215,7 @@ def build_runner(config: TrainConfig, *, deadline: float | None = None) -> Runne
     At ``deadline``, a value of ``time.monotonic()``, it saves a checkpoint and stops. Training raises ``ConfigError``
     when ``work_dir`` holds a run of another configuration.
     """
+    import_torchvision()  # mmengine's log of the environment imports it
     allow_runner_checkpoints()
     together = join_processes()
     model = LifterTraining(config)

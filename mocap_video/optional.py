@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
+import sys
 from types import ModuleType
 
 from mocap_video.errors import MissingExtra
@@ -25,3 +27,28 @@ def require(module: str, extra: str) -> ModuleType:
         raise MissingExtra(
             f"{module} cannot be imported ({error}). Install it with: {install_command(extra)}"
         ) from error
+
+
+def import_torchvision() -> None:
+    """Import torchvision, where it is installed, so that whoever imports it next finds it; mmengine and mmpose do.
+
+    PyPI's torchvision is built for CUDA and cannot load its operators over a CPU build of torch: its import dies of
+    'operator torchvision::nms does not exist'. Declaring the two operators is enough. Needless where torchvision comes
+    from the same index as torch.
+    """
+    if importlib.util.find_spec("torchvision") is None:
+        return
+    try:
+        importlib.import_module("torchvision")
+    except RuntimeError as error:
+        if "torchvision::nms" not in str(error):
+            raise
+    else:
+        return
+    import torch
+
+    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    for operator in ("nms", "qnms"):
+        torch.library.define(f"torchvision::{operator}", "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    importlib.import_module("torchvision")

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from mocap_video.optional import require
+from mocap_video.optional import import_torchvision, require
 
 EXTRA = "openmmlab"
 
@@ -26,7 +26,8 @@ def load_openmmlab() -> None:
     """Import mmdet and mmpose with their models registered; ``MissingExtra`` says which package is not there."""
     require("mmcv", EXTRA)
     _stand_in_for_compiled_mmcv()
-    _let_cuda_torchvision_import_over_cpu_torch()
+    import_torchvision()
+    require("torchvision", EXTRA)
     _stand_in_for_xtcocotools()
     _quiet_old_calls()
     _leave_out_multimodal_mmpretrain()
@@ -78,27 +79,6 @@ def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float, offset:
             common = (high - low + offset).clamp_min(0).prod(-1)
             alive[i + 1 :] &= common / (area[i] + area[i + 1 :] - common) <= iou_threshold
     return order[alive.to(order.device)]
-
-
-def _let_cuda_torchvision_import_over_cpu_torch() -> None:
-    """PyPI's torchvision is built for CUDA and cannot load its operators over a CPU build of torch: its import dies of
-    'operator torchvision::nms does not exist'. mmpose and mmpretrain import it for drawing and training only.
-
-    Declaring the two operators is enough. Needless where torchvision comes from the same index as torch.
-    """
-    try:
-        require("torchvision", EXTRA)
-    except RuntimeError as error:
-        if "torchvision::nms" not in str(error):
-            raise
-    else:
-        return
-    for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
-        del sys.modules[name]
-    for operator in ("nms", "qnms"):
-        signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
-        torch.library.define(f"torchvision::{operator}", signature)
-    require("torchvision", EXTRA)
 
 
 def _stand_in_for_xtcocotools() -> None:

@@ -108,7 +108,9 @@ def test_the_crop_is_mmposes() -> None:
     rgb = np.random.default_rng(0).integers(0, 256, (300, 400, 3), np.uint8)
     for box in ([30.0, 40, 120, 260], [-50, 100, 300, 180], [350, 200, 460, 330]):
         results = {"img": rgb, "bbox": np.array([box], np.float32)}
-        theirs = TopdownAffine(CROP_SIZE, use_udp=True).transform(GetBBoxCenterScale().transform(results))
+        placed = GetBBoxCenterScale().transform(results)
+        assert placed is not None
+        theirs = TopdownAffine(CROP_SIZE, use_udp=True).transform(placed)
         assert theirs is not None
         ours = crop(rgb, crop_frames(np.array([box]))[0])
         off = np.abs(theirs["img"].astype(int) - ours)
