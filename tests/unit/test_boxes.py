@@ -77,7 +77,7 @@ def test_rtmdet_finds_what_mmdets_own_pipeline_finds() -> None:
     with DefaultScope.overwrite_default_scope("mmdet"):
         shown = Compose(steps)({"img": rgb[..., ::-1].copy(), "img_id": 0, "img_path": "", "ori_shape": (240, 400),
                                 "img_shape": (240, 400)})  # fmt: skip
-    assert shown is not None
+    assert isinstance(shown, dict)
     theirs = model.test_step({"inputs": [shown["inputs"]], "data_samples": [shown["data_samples"]]})[0].pred_instances
     people = theirs[theirs.labels == 0]
     assert float(people.scores[0] - people.scores[20]) > 0.01
