@@ -1,4 +1,4 @@
-"""The shipped SMPL-24 weights: stage 2 from the finished COCO-17 network, whose layers know motion and cameras."""
+"""A lifter of SMPL's 24 joints: stage 2 from a finished COCO-17 network, whose layers know motion and cameras."""
 
 stage = 2
 skeleton = "smpl24"
