@@ -83,7 +83,6 @@ def pretrain(config: str, bank: Path, output: Path, validation: Path | None, ten
     epilog=examples(
         "mocap-video train finetune --bank prepared/train.safetensors "
         "--start-from runs/stage1/weights.safetensors -o runs/stage2",
-        "torchrun --nproc-per-node 4 --no-python mocap-video train finetune --bank prepared/train.safetensors "
         "-o runs/stage2",
     )
 )
