@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import secrets
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from torch import Tensor, distributed
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.data import DataLoader, Dataset
 
 from mocap_video.checkpoints import allow_runner_checkpoints
@@ -51,7 +53,8 @@ MAY_CHANGE = frozenset(
 class TrainConfig:
     """One training run. ``stage`` 1 or 2; ``start_from``: weights to begin with (stage 1's for stage 2), or None.
 
-    ``batch``: windows a step in each process. ``bf16``: 16-bit products on a GPU; a CPU always computes in 32 bits.
+    ``batch``: windows a step in each process. ``bf16``: 16-bit products where the machine has units for them, a GPU or
+    a CPU with AMX; others compute in 32 bits.
     ``validation``: held-out motion, of which ``val_windows`` windows measure the averaged network every ``val_every``
     steps; the best checkpoint is kept.
     """
@@ -140,7 +143,10 @@ class LifterTraining(BaseModel):
         windows = self._bank.draw(config.batch, config.frames, torch.Generator().manual_seed(seed)).to(device)
         with torch.no_grad():
             sample = make_samples(windows, self._body, self.skeleton, config.synthetic, generator)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.bf16 and device.type == "cuda"):
+        half = config.bf16 and _has_half_products(device)
+        # on a CPU, torch's fused attention is slower backwards than the rest of a layer together
+        attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
+        with attention, torch.autocast(device.type, torch.bfloat16, enabled=half):
             return lifting_losses(
                 self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator
             )
@@ -150,6 +156,11 @@ class LifterTraining(BaseModel):
         assert isinstance(data, dict)
         kind = data["inputs"]
         return [figures_of(self.denoiser, self.train_config.stage, kind, self._held_out[kind], self.skeleton)]
+
+
+def _has_half_products(device: torch.device) -> bool:
+    """Return whether ``device`` has units for products of 16-bit numbers."""
+    return device.type == "cuda" or bool(getattr(torch.cpu, "get_capabilities", dict)().get("amx_bf16", False))
 
 
 def _first_network(config: TrainConfig) -> Denoiser:
