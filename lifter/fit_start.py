@@ -81,7 +81,7 @@ def start_pose(joints: Tensor, betas: Tensor, body: BodyModel, skeleton: Skeleto
         upper = _unit((R_root.mT @ (at[hinge] - at[top])[..., None])[..., 0])
         lower = _unit((R_root.mT @ (at[end] - at[hinge])[..., None])[..., 0])
         straight = _unit(rest[..., b, :] - rest[..., a, :])
-        turn, bend = _limb(straight.expand_as(upper), upper, lower, joints.new_tensor(axis))
+        turn, bend = bent_limb(straight.expand_as(upper), upper, lower, joints.new_tensor(axis))
         rotvec[..., SMPL24.index(top) - 1, :] = turn
         rotvec[..., SMPL24.index(hinge) - 1, :] = bend
     rotations = torch.cat([R_root[..., None, :, :], matrix_from_rotvec(rotvec)], -3)
@@ -91,7 +91,7 @@ def start_pose(joints: Tensor, betas: Tensor, body: BodyModel, skeleton: Skeleto
     return R_root, rotvec, (joints - points)[..., torso, :].mean(-2)
 
 
-def _limb(straight: Tensor, upper: Tensor, lower: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
+def bent_limb(straight: Tensor, upper: Tensor, lower: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
     """Return rotation vectors of the limb's top and hinge, of unit directions ``(...,3)`` in the torso's frame."""
     shortest = _turn_between(straight, upper)
     bent = torch.linalg.cross(upper, lower)

@@ -1,4 +1,4 @@
-"""Variation of little motion (method 10): mirror, limb exchange, rotation noise, falls, shape and proportions.
+"""Variation of little motion (method 10): mirror, limb exchange, rotation noise, made stances, falls, shapes.
 
 All in batched torch on the training device. Whatever was changed, the feet are put back: the lowest point of the body
 keeps the clearance over the ground that the motion had.
@@ -14,6 +14,7 @@ from torch import Tensor
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.data.bank import Windows
 from mocap_video.lifter.data.retarget import leg_length, lowest_point
+from mocap_video.lifter.data.stance import stand_on_feet
 from mocap_video.lifter.keypoints import keypoints
 from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.skeletons import SMPL24, Skeleton
@@ -38,6 +39,7 @@ class AugmentConfig:
     mirror: float = 0.5
     limb_exchange: float = 0.3
     rotation_noise: float = 0.6
+    stance: float = 0.2
     fall: float = 0.04
     beta_std: float = 1.0
     proportion_std: float = 0.05
@@ -70,6 +72,9 @@ def posed_joints(
         bones = _proportions(count, config.proportion_std, device, generator)
     rotations = matrix_from_rotvec(rotvec)
     if config is not None:
+        on_feet = chance(config.stance)
+        rotations, path = stand_on_feet(rotations, path, windows.time_s, on_feet, body, generator)
+        clearance = torch.where(on_feet[:, None], 0.0, clearance)
         rotations = _topple(rotations, chance(config.fall), generator)
     posed = body.pose(betas, rotations, torch.zeros(3, device=device), bones)
     legs = leg_length(posed.joints)[..., None]

@@ -34,6 +34,10 @@ _SMPL_LEG_M = 0.78
 
 _UPRIGHT_SD_M = 0.1
 _CONTACT_M, _CONTACT_MPS = 0.04, 0.4
+_RESTING_MPS = 0.2
+_LEAST_RESTING = 5
+_STEEPEST_RAD = 0.35
+"""A foot that rests is turned flat by at most so much (20 degrees): what is steeper stands on its toes."""
 _FLOOR_WINDOW_S = 2.0
 _CLEARANCE_DEADZONE_M = 0.02
 
@@ -166,6 +170,7 @@ def _standing(
     name: str, source: str, flags: tuple[str, ...], rotations: Tensor, root: Tensor, body: BodyModel
 ) -> BodyMotion:
     """Put ``body``, posed by ``rotations`` along the pelvis's path ``root (T,3)`` m, on the ground."""
+    rotations = _flat_feet(rotations, root, body)
     posed = body.pose(torch.zeros(10), rotations, torch.zeros(3))
     placed = root - posed.joints[:, 0]
     lowest = lowest_point(posed)
@@ -182,6 +187,38 @@ def _standing(
         clearance=clearance,
         contact=_contact(soles),
     )
+
+
+def _flat_feet(rotations: Tensor, root: Tensor, body: BodyModel) -> Tensor:
+    """Turn each foot by one constant pitch, so that its sole is flat when the foot rests, as the median of a clip.
+
+    Sources draw the bone of a foot at other slopes than our body has, so feet would stand on heels or toes and ankles
+    up to 2 cm too high. What is turned is the ankle (joints 7 and 8) about the foot's own sideways axis.
+    """
+    posed = body.pose(torch.zeros(10), rotations, torch.zeros(3))
+    soles = (posed.soles + (root - posed.joints[:, 0])[:, None]).unflatten(1, (2, 3))
+    forward = soles[:, :, 2] - soles[:, :, 0]
+    pitch = torch.atan2(forward[..., 1], forward[..., [0, 2]].norm(dim=-1))
+    rest = body.pose(torch.zeros(10), torch.eye(3).expand(24, 3, 3), torch.zeros(3)).soles.unflatten(0, (2, 3))
+    toward = torch.nn.functional.normalize(rest[:, 2] - rest[:, 0], dim=-1)
+    sideways = torch.linalg.cross(torch.tensor([0.0, 1.0, 0.0]).expand(2, 3), toward)
+    turned = rotations.clone()
+    for side, joint in enumerate((7, 8)):
+        resting = _resting(soles[:, side])
+        if int(resting.sum()) >= _LEAST_RESTING:
+            slope = pitch[resting, side].median().clamp(-_STEEPEST_RAD, _STEEPEST_RAD)
+            turned[:, joint] = rotations[:, joint] @ matrix_from_rotvec(slope * sideways[side])
+    return turned
+
+
+def _resting(sole: Tensor) -> Tensor:
+    """Frames ``(T)`` bool in which the points of one ``sole (T,3,3)`` m do not move, and are about as low as ever."""
+    if len(sole) < 2:
+        return torch.zeros(len(sole), dtype=torch.bool)
+    step = sole.diff(dim=0).norm(dim=-1).amax(-1) * BANK_FPS
+    still = torch.minimum(torch.cat([step[:1], step]), torch.cat([step, step[-1:]])) < _RESTING_MPS
+    lowest = sole[..., 1].amin(-1)
+    return still & (lowest < torch.quantile(lowest, 0.15) + _CONTACT_M)
 
 
 def _contact(soles: Tensor) -> np.ndarray:

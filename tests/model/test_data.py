@@ -19,8 +19,9 @@ from mocap_video.lifter.data.motions import read_motions
 from mocap_video.lifter.data.noise import DETECTOR_LIKE, NoiseConfig, corrupt
 from mocap_video.lifter.data.retarget import leg_length, lowest_point, retarget, swing
 from mocap_video.lifter.data.sources import SourceClip
+from mocap_video.lifter.data.stance import stand_on_feet
 from mocap_video.lifter.data.synthetic import SyntheticConfig, make_samples
-from mocap_video.lifter.rotations import matrix_from_rotvec
+from mocap_video.lifter.rotations import matrix_from_rotvec, rotvec_from_matrix
 from mocap_video.skeletons import COCO17
 
 BODY = load_body()
@@ -57,6 +58,52 @@ def test_retargeting_keeps_bone_directions_whatever_the_size_of_the_source() -> 
         assert angle.max() < 2.0  # degrees
 
 
+@pytest.mark.parametrize("tilt_deg", [-8.0, 0.0, 6.0])
+def test_resting_soles_are_flat_whatever_slope_a_source_draws_feet_at(tilt_deg: float) -> None:
+    rotvec = torch.zeros(40, 24, 3)
+    rotvec[:, 7:9, 0] = torch.deg2rad(torch.tensor(-tilt_deg))
+    posed = BODY.pose(torch.zeros(10), matrix_from_rotvec(rotvec), torch.zeros(3))
+    joints = posed.joints[:, :22] - torch.tensor([0.0, 1.0, 0.0]) * lowest_point(posed)[:, None, None]
+    motion = retarget(SourceClip("stand", "made", "train", "A", (), 30.0, joints.numpy(), np.ones(22, bool)), BODY)
+    again = BODY.pose(torch.zeros(10), matrix_from_rotvec(torch.as_tensor(motion.rotvec)), torch.zeros(3))
+    heel, ball, toe = again.soles[..., 1].unflatten(-1, (2, 3)).unbind(-1)
+    assert (heel - toe).abs().max() < 0.002  # m
+    assert (ball - toe).abs().max() < 0.002  # m
+    assert motion.contact.all()
+
+
+def test_a_foot_on_its_toes_for_a_whole_clip_is_turned_by_a_bounded_angle() -> None:
+    rotvec = torch.zeros(40, 24, 3)
+    rotvec[:, 7:9, 0] = 0.8  # rad
+    posed = BODY.pose(torch.zeros(10), matrix_from_rotvec(rotvec), torch.zeros(3))
+    joints = posed.joints[:, :22] - torch.tensor([0.0, 1.0, 0.0]) * lowest_point(posed)[:, None, None]
+    motion = retarget(SourceClip("toes", "made", "train", "A", (), 30.0, joints.numpy(), np.ones(22, bool)), BODY)
+    again = BODY.pose(torch.zeros(10), matrix_from_rotvec(torch.as_tensor(motion.rotvec)), torch.zeros(3))
+    heel, _, toe = again.soles[..., 1].unflatten(-1, (2, 3)).unbind(-1)
+    assert (heel - toe).min() > 0.04  # m
+
+
+def test_made_legs_rest_on_flat_feet_that_do_not_move() -> None:
+    windows = walking_windows(64, 32)
+    rotations, chosen = matrix_from_rotvec(windows.rotvec), torch.arange(64) % 2 == 0
+    made, path = stand_on_feet(rotations, windows.path, windows.time_s, chosen, BODY, torch.Generator().manual_seed(0))
+    assert torch.equal(made[1::2], rotations[1::2])
+    assert torch.equal(path[1::2], windows.path[1::2])
+    posed = BODY.pose(torch.zeros(10), made[::2], torch.zeros(3))
+    legs = leg_length(BODY.rest_joints)
+    place = torch.stack([path[::2, :, 0] * legs, -lowest_point(posed), path[::2, :, 1] * legs], -1)
+    soles = posed.soles + place[:, :, None]
+    assert soles[..., 1].median() < 0.005  # m
+    assert torch.quantile(soles[..., 1], 0.99) < 0.06  # m: one leg is at its reach
+    drift = (soles[..., [0, 2]] - soles[..., [0, 2]].mean(1, keepdim=True)).norm(dim=-1)
+    assert drift.median() < 0.02  # m
+    hips = (posed.joints[:, :, [1, 2]].mean(2) + place)[..., 1]
+    assert hips.amin() < 0.5  # m: some sit
+    assert hips.amax() > 0.75  # m: some stand
+    knees = rotvec_from_matrix(made[::2][:, :, [4, 5]])
+    assert knees[..., 0].min() > -0.01  # rad: knees bend one way
+
+
 def test_a_floating_source_stands_and_a_jump_stays_a_jump() -> None:
     standing = retarget(clip_of_walking(), BODY)
     assert standing.clearance.max() < 0.03  # m
@@ -86,7 +133,7 @@ def test_a_mirror_swaps_sides() -> None:
     windows = walking_windows(4)
     plain = posed_joints(windows, BODY, COCO17, None)
     always = AugmentConfig(
-        mirror=1.0, limb_exchange=0, rotation_noise=0, fall=0, beta_std=0, proportion_std=0, floor_std_m=0
+        mirror=1.0, limb_exchange=0, rotation_noise=0, stance=0, fall=0, beta_std=0, proportion_std=0, floor_std_m=0
     )
     mirrored = posed_joints(windows, BODY, COCO17, always)
     flip = torch.tensor([-1.0, 1.0, 1.0])
