@@ -1,7 +1,8 @@
 """The body fitted to lifted joints and keypoints (method.md 7.7): one shape per person, no scale, true metres.
 
-Three stages, each with all frames at once: the shape from the best-seen frames; the pose of every window without
-contacts; the pose again with the contacts found. Windows overlap and are blended, so memory does not grow with length.
+Three stages, each with all frames at once: the shape from the best-seen frames, first free, then standing on the
+ground; the pose of every window without contacts; the pose again with the contacts found. Windows overlap and are
+blended, so memory does not grow with length.
 Poses are solved at no more than 30 Hz and interpolated to the frames between.
 Works in the camera's canonical frame and answers in the site world's axes.
 """
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -22,12 +23,15 @@ from mocap_video.calib.ground import CanonicalFrame, canonical_frame
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.fit_energy import (
     FitConfig,
+    Term,
     Windows,
     contact_terms,
     contacts,
     frame_terms,
     ground_term,
+    lowest_soles,
     motion_terms,
+    touch_term,
 )
 from mocap_video.lifter.fit_features import FREE, Layout, Pose, layout
 from mocap_video.lifter.fit_solver import minimize, minimize_with_shape
@@ -188,7 +192,9 @@ class _Fitter:
     def shape(self, track: _Track) -> Tensor:
         """Return the betas ``(10)`` of a person from the frames seen best, each frame on its own.
 
-        The ground is left out: pushing a foot up would shorten the legs.
+        First without the ground: pushing a foot up would shorten the legs. Then on the feet that stand: the ground
+        tells their distance, and that the size of what is seen above them. Lifted joints count little there, since they
+        are wrong together, by the size that the network took a person to be.
         """
         weight = track.joint_sd.reciprocal() * (0.2 + track.xy_weight)
         order = weight.mean(-1).argsort(descending=True, stable=True)
@@ -198,15 +204,26 @@ class _Fitter:
         betas = start_betas(track.joints, weight, self.body, self.skeleton)
         pose = Pose(*start_pose(seen.joints, betas, self.body, self.skeleton))
         terms = frame_terms(seen, self.at, self.prior, self.config)
+        betas, pose = self._shaped(betas, pose, terms, self.config.shape_weight)
+        relative, common, off_ray, usual, limits = terms
+        weak = [
+            replace(term, confidence=term.confidence * self.config.lifted_share) for term in (relative, common, usual)
+        ]
+        standing = lowest_soles(self.body.pose(betas, pose.rotations, pose.transl).soles, self.config)
+        touch = touch_term(standing, seen, self.at, self.config)
+        floor = ground_term(seen, self.at, self.config.touch_sd_m)
+        weight = self.config.shape_weight * self.config.lifted_share
+        return self._pinned(self._shaped(betas, pose, [*weak, off_ray, limits, floor, touch], weight)[0])
+
+    def _shaped(self, betas: Tensor, pose: Pose, terms: Sequence[Term], weight: float) -> tuple[Tensor, Pose]:
+        """Return the betas ``(10)``, each squared costing ``weight`` a frame, and single poses that fit ``terms``."""
+        weight = weight * pose.transl.shape[1]
 
         def shape_cost(betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-            weight = self.config.shape_weight * len(chosen)
             return weight * betas.square().sum(), weight * betas, weight * torch.eye(10).to(betas)
 
-        betas = minimize_with_shape(
-            self.body, betas, pose, terms, self.skeleton, shape_cost, self.config.shape_iterations
-        )
-        return self._pinned(betas)
+        iterations = self.config.shape_iterations
+        return minimize_with_shape(self.body, betas, pose, terms, self.skeleton, shape_cost, iterations)
 
     def poses(self, tracks: Sequence[_Track], betas: Tensor) -> list[Pose]:
         """Return every person's pose, leading dimension T, windows blended where they overlap."""

@@ -30,7 +30,8 @@ class FitConfig:
     the joint is. ``acceleration_sd``: of the torso, m/s^2 (limbs have more, see ``ACCELERATION_FACTOR``);
     ``turn_acceleration_sd``: of each joint's rotation vector, rad/s^2. ``penetration_sd_m``, ``touch_sd_m``,
     ``slide_sd_mps``: soles on the ground. A sole stands below ``contact_height_m`` and ``contact_speed_mps``.
-    ``shape_weight``: of each squared beta, per frame. Poses are solved at ``rate_hz`` or less and interpolated to the
+    ``shape_weight``: of each squared beta, per frame. ``lifted_share``: what counts of lifted joints and usual poses
+    where the shape is fitted on the ground. Poses are solved at ``rate_hz`` or less and interpolated to the
     frames between. ``window_frames`` and ``overlap_frames`` cut long tracks;
     ``shape_frames``: how many of the best-seen frames the shape is fitted to; ``batch_frames`` bounds the memory.
     ``shape_iterations``, ``pose_iterations``, ``contact_iterations``: at most, of the three stages.
@@ -48,6 +49,7 @@ class FitConfig:
     contact_height_m: float = 0.07
     contact_speed_mps: float = 0.4
     shape_weight: float = 0.3
+    lifted_share: float = 0.2
     rate_hz: float = 30.0
     window_frames: int = 240
     overlap_frames: int = 24
@@ -220,17 +222,24 @@ def motion_terms(seen: Windows, at: Layout, config: FitConfig) -> list[Term]:
     ]
 
 
-def contact_terms(contact: Tensor, seen: Windows, at: Layout, config: FitConfig) -> list[Term]:
-    """Return what holds soles that stand, ``contact (B,L,6)`` in [0, 1]: they touch the ground and do not slide."""
+def touch_term(contact: Tensor, seen: Windows, at: Layout, config: FitConfig) -> Term:
+    """Return what holds soles that stand, ``contact (B,L,6)`` in [0, 1], at the height of the ground."""
     zero, valid = seen.joints.new_zeros(()), seen.valid[..., None]
 
     def height(stack: Tensor) -> Tensor:
         return stack[..., at.soles, 1, :]
 
+    return Term(height, zero, zero, valid / config.touch_sd_m**2, contact * valid, 1, "huber")
+
+
+def contact_terms(contact: Tensor, seen: Windows, at: Layout, config: FitConfig) -> list[Term]:
+    """Return what holds soles that stand, ``contact (B,L,6)`` in [0, 1]: they touch the ground and do not slide."""
+    zero, valid = seen.joints.new_zeros(()), seen.valid[..., None]
+
     def place(stack: Tensor) -> Tensor:
         return stack[..., at.soles, ::2, :].flatten(-3, -2)
 
-    terms = [Term(height, zero, zero, valid / config.touch_sd_m**2, contact * valid, 1, "huber")]
+    terms = [touch_term(contact, seen, at, config)]
     if seen.valid.shape[1] > 1:
         rate = seen.step_s.reciprocal()
         still = contact[:, 1:] * contact[:, :-1] * valid[:, 1:]
@@ -247,6 +256,13 @@ def contact_terms(contact: Tensor, seen: Windows, at: Layout, config: FitConfig)
             )
         )
     return terms
+
+
+def lowest_soles(soles: Tensor, config: FitConfig) -> Tensor:
+    """Return how surely each sole point ``(B,L,6)`` of ``soles (B,L,6,3)`` m carries in a single frame: the lowest."""
+    height = soles[..., 1]
+    low = torch.sigmoid((config.contact_height_m - height) / 0.01)
+    return low * torch.sigmoid((height.amin(-1, keepdim=True) + 0.02 - height) / 0.005)
 
 
 def contacts(soles: Tensor, step_s: Tensor, config: FitConfig) -> Tensor:

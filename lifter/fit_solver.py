@@ -149,8 +149,8 @@ def minimize_with_shape(
     skeleton: Skeleton,
     shape_cost: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]],
     iterations: int,
-) -> Tensor:
-    """Return the ``betas (10)`` that minimise ``terms`` of single frames and ``shape_cost`` together with their poses.
+) -> tuple[Tensor, Pose]:
+    """Return the ``betas (10)`` and poses that minimise ``terms`` of single frames and ``shape_cost`` together.
 
     ``shape_cost(betas)`` returns its value, slope ``(10)`` and curvature ``(10,10)``.
     """
@@ -176,7 +176,7 @@ def minimize_with_shape(
         damping *= _LESS
         if done:
             break
-    return betas
+    return betas, pose
 
 
 def _cost(terms: Sequence[Term], stack: Tensor) -> Tensor:

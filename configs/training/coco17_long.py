@@ -4,7 +4,7 @@ stage = 2
 skeleton = "coco17"
 network = dict(joints=17, width=192, layers=6, heads=4, feed_forward=512)
 optimizer = "muon"
-steps = 5000
+steps = 3600
 warmup = 50
 batch = 16
 frames = 64
