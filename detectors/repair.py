@@ -53,8 +53,8 @@ def find_swaps(
     """Return in which frames ``(T)`` bool the left and right joints of ``names`` are exchanged.
 
     ``xy (T,17,2)`` px, ``score (T,17)``, ``time_s (T)``. Viterbi's path over exchanged and not: joints move little from
-    frame to frame, and the network is seldom wrong, so a side that stays exchanged for most of a track is kept. The first
-    ``known`` frames are known to be right.
+    frame to frame, and the network is seldom wrong, so a side that stays exchanged for most of a track is kept. In the
+    first ``known`` frames the sides are known to be right.
     """
     joints = [COCO17.index(name) for name in names]
     joints += [COCO17.flip[j] for j in joints]

@@ -1,7 +1,7 @@
 """Who is in a clip that is searched a piece at a time: the same people, under the same numbers, in every piece.
 
-The tracker goes on from piece to piece, so identity needs no guess at a border. Who is a person at all, and the numbers,
-are known when all pieces have been searched; only then are sides put right and gaps bridged, again piece by piece.
+The tracker goes on from piece to piece, so identity needs no guess at a border. Who is a person at all, and under which
+number, is known when all pieces have been searched; only then are sides put right and gaps bridged, piece by piece.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class PieceTracks:
 def everyone(
     piece: int, roster: Roster, before: PieceTracks | None, here: Sightings, after: Sightings | None
 ) -> PieceTracks:
-    """Return the tracks of ``piece``, of which ``here`` is what was seen; ``before`` and ``after`` are its neighbours."""
+    """Return the tracks of ``piece``, in which ``here`` was seen; ``before`` and ``after`` are its neighbours."""
     ends = {end.number: end.poses for end in before.ends} if before else {}
     horizon_s = here.time_s[-1] + AHEAD_S if len(here.time_s) else -np.inf
     tracks, tails = [], []

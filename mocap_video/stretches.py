@@ -90,9 +90,9 @@ def course_of(person: int, frames: np.ndarray, time_s: np.ndarray, pieces: Seque
     return Course(person, time_s, int(held[0]), borders[held[0] : held[-1] + 2])
 
 
-def rows_of(value: Stretch, first: int, stop: int) -> Stretch:
-    """Return rows ``first`` to before ``stop`` of ``value``."""
-    return dataclasses.replace(value, **{name: getattr(value, name)[first:stop] for name in _PER_ROW[type(value)]})
+def rows_of(value: Stretch, rows: slice | np.ndarray) -> Stretch:
+    """Return some of the rows of ``value``."""
+    return dataclasses.replace(value, **{name: getattr(value, name)[rows] for name in _PER_ROW[type(value)]})
 
 
 def joined(parts: Sequence[Stretch]) -> Stretch:
@@ -109,10 +109,18 @@ def gathered(shelf: Sequence[Sequence[Stretch]], course: Course, first: int, sto
     """Return rows ``first`` to before ``stop`` of the person of ``course`` from ``shelf``, which holds the values of
     everyone for each piece.
     """
+    return sampled(shelf, course, range(first, stop))
+
+
+def sampled(shelf: Sequence[Sequence[Stretch]], course: Course, rows: Sequence[int] | np.ndarray) -> Stretch:
+    """Return ``rows``, which increase, of the person of ``course`` from ``shelf``."""
     parts = []
     for piece in course.pieces:
         start, end = course.rows_in(piece)
-        if start < stop and end > first:
+        low, high = np.searchsorted(rows, [start, end]).tolist()
+        if low < high:
             mine = next(value for value in shelf[piece] if value.person == course.person)
-            parts.append(rows_of(mine, max(first - start, 0), min(stop, end) - start))
+            wanted = rows[low:high]
+            inside = slice(wanted[0] - start, wanted[-1] + 1 - start) if isinstance(wanted, range) else wanted - start
+            parts.append(rows_of(mine, inside))
     return joined(parts)
