@@ -104,7 +104,7 @@ def cost_rows(material: Material, work: Path, minutes: Sequence[float]) -> Itera
 
 
 def jumps(record: PersonRecord, seams: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Return mm a frame that root and joints move off the straight way, at ``seams (S)`` frame numbers and elsewhere."""
+    """Return how far, mm, root and joints are off the straight way at ``seams (S)``, frame numbers, and elsewhere."""
     found = {}
     for name, points in (
         ("root, lifted", COCO17.root_of(record.joints_world)[:, None]),
