@@ -96,10 +96,10 @@ def test_sides_exchanged_at_a_border_are_put_right_on_both_sides_of_it() -> None
             people = super().seen(rgb)
             time_s = (int(rgb[0, 0, 0]) * 256 + int(rgb[0, 0, 1])) / self.rate
             flip = [0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15]
-            return people[:, flip] if 2.29 < time_s < 2.71 else people
+            return people[:, flip] if 2.39 < time_s < 2.54 else people  # 3 frames
 
     walk = Walk((-1, 10), (0.4, -0.9))
-    _, tracks = in_pieces(Confused([walk], RATE), [2.5], 5.5)
+    _, tracks = in_pieces(Confused([walk], RATE), [2.47], 5.5)
     (expected,) = run(Scene([walk], RATE), 5.5)
     (found,) = whole(tracks)
     np.testing.assert_array_equal(found.xy, expected.keypoints.xy)
