@@ -9,13 +9,14 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from mocap_video.types import BodyFit, Keypoints2D, Motion3D, Track
 
 Stretch = TypeVar("Stretch", Keypoints2D, Motion3D, BodyFit, Track)
+Value_co = TypeVar("Value_co", covariant=True)
 
 _PER_ROW: dict[type, tuple[str, ...]] = {
     Keypoints2D: ("frames", "time_s", "xy", "score"),
@@ -32,6 +33,14 @@ class Piece:
     index: int
     first: int
     stop: int
+
+
+class ByPiece(Protocol[Value_co]):
+    """What is known of a recording, a sequence of values for each piece: in memory, or read when asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, piece: int, /) -> Sequence[Value_co]: ...
 
 
 @dataclass(frozen=True)
@@ -105,14 +114,14 @@ def joined(parts: Sequence[Stretch]) -> Stretch:
     return dataclasses.replace(parts[0], **together)
 
 
-def gathered(shelf: Sequence[Sequence[Stretch]], course: Course, first: int, stop: int) -> Stretch:
+def gathered(shelf: ByPiece[Stretch], course: Course, first: int, stop: int) -> Stretch:
     """Return rows ``first`` to before ``stop`` of the person of ``course`` from ``shelf``, which holds the values of
     everyone for each piece.
     """
     return sampled(shelf, course, range(first, stop))
 
 
-def sampled(shelf: Sequence[Sequence[Stretch]], course: Course, rows: Sequence[int] | np.ndarray) -> Stretch:
+def sampled(shelf: ByPiece[Stretch], course: Course, rows: Sequence[int] | np.ndarray) -> Stretch:
     """Return ``rows``, which increase, of the person of ``course`` from ``shelf``."""
     parts = []
     for piece in course.pieces:

@@ -8,7 +8,7 @@ from typing import overload
 
 import numpy as np
 
-from mocap_video.stretches import Course, sampled
+from mocap_video.stretches import ByPiece, Course, sampled
 from mocap_video.types import BodyFit, Keypoints2D, Motion3D, Person
 
 
@@ -21,9 +21,9 @@ class Cast(Sequence[Person]):
     """
 
     courses: Sequence[Course]
-    keypoints: Sequence[Sequence[Keypoints2D]]
-    motions: Sequence[Sequence[Motion3D]]
-    bodies: Sequence[Sequence[BodyFit]]
+    keypoints: ByPiece[Keypoints2D]
+    motions: ByPiece[Motion3D]
+    bodies: ByPiece[BodyFit]
 
     @staticmethod
     def of(people: Iterable[Person]) -> Cast:

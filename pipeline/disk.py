@@ -12,7 +12,7 @@ from mocap_video.pipeline.config import RenderConfig
 PEOPLE_ASSUMED = 2
 """So many people are taken to be in view all the time."""
 
-_CACHE_B = 2800
+_CACHE_B = 3400
 _RECORD_B = 2160
 _CSV_B = 64
 """Bytes a person and frame: of finished stages, of people/NNN.npz, of a row of people.csv."""

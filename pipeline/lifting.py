@@ -21,7 +21,7 @@ from mocap_video.pipeline.config import Config
 from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.results import provenance
 from mocap_video.pipeline.stages import FIT, LIFT, SHAPE, Shelf, StageRunner
-from mocap_video.stretches import Course, gathered, sampled
+from mocap_video.stretches import ByPiece, Course, gathered, sampled
 from mocap_video.types import BodyFit, Calibration, Keypoints2D, Motion3D
 
 
@@ -46,7 +46,7 @@ class Tracks:
     """
 
     courses: Sequence[Course]
-    keypoints: Sequence[Sequence[Keypoints2D]]
+    keypoints: ByPiece[Keypoints2D]
     keys: Sequence[str]
 
     def only(self, numbers: tuple[int, ...] | None, source: Path) -> Tracks:

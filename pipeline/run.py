@@ -215,7 +215,7 @@ def run_clip(
     return result
 
 
-class _KeypointsOf(Sequence[list[Keypoints2D]]):
+class _KeypointsOf:
     """The keypoints alone of the tracks on a shelf."""
 
     def __init__(self, shelf: Shelf[PieceTracks]) -> None:
@@ -224,7 +224,7 @@ class _KeypointsOf(Sequence[list[Keypoints2D]]):
     def __len__(self) -> int:
         return len(self._shelf)
 
-    def __getitem__(self, piece: int) -> list[Keypoints2D]:  # type: ignore[override]
+    def __getitem__(self, piece: int, /) -> list[Keypoints2D]:
         (found,) = self._shelf[piece]
         return [track.keypoints for track in found.tracks]
 

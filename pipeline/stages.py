@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Generic, TypeVar, overload
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -69,7 +69,7 @@ class StageRecord:
     pieces_reused: int = 0
 
 
-class Shelf(Sequence[list[Value]], Generic[Value]):
+class Shelf(Generic[Value]):
     """A stage's values of ``kind``, a list for each piece of a recording, read from disk when they are asked for.
 
     ``keys`` name the values of the pieces: what is made of them has these among its inputs. The last few pieces stay
@@ -84,13 +84,10 @@ class Shelf(Sequence[list[Value]], Generic[Value]):
     def __len__(self) -> int:
         return len(self.keys)
 
-    @overload
-    def __getitem__(self, piece: int) -> list[Value]: ...
-    @overload
-    def __getitem__(self, piece: slice) -> Sequence[list[Value]]: ...
-    def __getitem__(self, piece: int | slice) -> list[Value] | Sequence[list[Value]]:
-        if isinstance(piece, slice):
-            return [self[index] for index in range(*piece.indices(len(self)))]
+    def __iter__(self) -> Iterator[list[Value]]:
+        return (self[piece] for piece in range(len(self)))
+
+    def __getitem__(self, piece: int, /) -> list[Value]:
         index = range(len(self))[piece]
         if index not in self._near:
             arrays = self._store.get_arrays(self._stage.name, self.keys[index])
