@@ -171,12 +171,15 @@ def page_of(people: Cast, calibration: Calibration, config: RenderConfig) -> Pag
 
 
 def people_about(people: Cast, start_s: float, end_s: float, fade_s: float) -> list[Person]:
-    """Return who is in the videos from ``start_s`` to ``end_s`` s, with what of their way is still shown."""
+    """Return who is in the videos from ``start_s`` to ``end_s`` s, with what of their way is still shown, and with the
+    frames about these that decide what is told of them.
+    """
+    begin_s = start_s - max(fade_s, measures.REACH_S)
     found = []
     for course in people.courses:
-        first, stop = np.searchsorted(course.time_s, [start_s - fade_s, end_s]).tolist()
+        first, stop = np.searchsorted(course.time_s, [begin_s, end_s + measures.REACH_S]).tolist()
         first = max(0, first - 1)  # a trail reaches to the frame before
-        if first < stop and course.time_s[stop - 1] >= start_s - fade_s:
+        if first < stop and course.time_s[first] < end_s and course.time_s[stop - 1] >= begin_s:
             found.append(people.rows(course, first, stop))
     return found
 

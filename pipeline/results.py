@@ -321,24 +321,40 @@ def person_quality(person: Person, camera: Camera) -> PersonQuality:
 def course_quality(cast: Cast, index: int, camera: Camera) -> PersonQuality:
     """Return the quality figures of one person of ``cast``, seen by ``camera``: of a long track over a sample of it."""
     course = cast.courses[index]
-    person = cast.sample(course, np.arange(0, len(course), -(-len(course) // _QUALITY_ROWS)))
-    keypoints, motion, body = person.keypoints, person.motion, person.body
-    with_score = keypoints.score > 0
-    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), camera)
-    distance = np.linalg.norm(pixels.numpy() - keypoints.xy, axis=-1)
-    distance = distance[with_score & valid.numpy() & np.isfinite(distance)]
+    every = -(-len(course) // _QUALITY_ROWS)
+    parts = [_figures(cast, course, piece, every, camera) for piece in course.pieces]
+    score, spread, distance, residual, trust = (np.concatenate(values) for values in zip(*parts, strict=True))
+    known = score[score > 0]
     return PersonQuality(
-        person=keypoints.person,
+        person=course.person,
         frames=len(course),
         first_s=float(course.time_s[0]),
         last_s=float(course.time_s[-1]),
-        seen_fraction=float(keypoints.seen.mean()),
-        mean_score=float(keypoints.score[with_score].mean()) if with_score.any() else float("nan"),
-        median_spread_m=float(np.median(motion.spread)),
-        median_residual_m=float(np.median(body.residual)),
-        reprojection_px=float(np.median(distance)) if len(distance) else float("nan"),
-        mean_trust=float(measures.trust(keypoints.score, motion.spread, body.residual).mean()),
+        seen_fraction=float((score > 0).any(-1).mean()),
+        mean_score=float(known.mean()) if len(known) else float("nan"),
+        median_spread_m=float(np.median(spread)),
+        median_residual_m=float(np.median(residual)),
+        reprojection_px=float(np.nanmedian(distance)) if np.isfinite(distance).any() else float("nan"),
+        mean_trust=float(trust.mean()),
     )
+
+
+def _figures(cast: Cast, course: Course, piece: int, every: int, camera: Camera) -> tuple[np.ndarray, ...]:
+    """Return, of one in ``every`` of a person's rows in ``piece``: keypoint scores ``(n,17)``, spread ``(n,17)`` m,
+    distance of the lifted joints from the keypoints ``(n,17)`` px (NaN where there is none), residual ``(n)`` m and
+    trust ``(n)``.
+    """
+    first, stop = course.rows_in(piece)
+    start, end = _with_neighbours(course, first, stop)
+    person = cast.rows(course, start, end)
+    keypoints, motion, body = person.keypoints, person.motion, person.body
+    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), camera)
+    distance = np.linalg.norm(pixels.numpy() - keypoints.xy, axis=-1)
+    usable = (keypoints.score > 0) & valid.numpy() & np.isfinite(distance)
+    distance = np.where(usable, distance, np.nan)
+    trust = measures.trust(keypoints.score, motion.spread, body.residual)
+    rows = np.arange(first + -first % every, stop, every) - start
+    return tuple(value[rows] for value in (keypoints.score, motion.spread, distance, body.residual, trust))
 
 
 def _report(
