@@ -141,7 +141,7 @@ def lift(people: Sequence[Keypoints2D], calibration: Calibration, lifter: Lifter
     Raises ``ConfigError`` when the keypoint set is not the one the weights are for.
     """
     parts = [LiftPart(person, 0, 0, len(person.frames), person.time_s) for person in people]
-    return [lift_part(part, calibration, lifter, config) for part in parts]
+    return lift_parts(parts, calibration, lifter, config)
 
 
 def rows_needed(time_s: np.ndarray, first: int, stop: int, config: LiftConfig) -> tuple[int, int]:
@@ -153,8 +153,14 @@ def rows_needed(time_s: np.ndarray, first: int, stop: int, config: LiftConfig) -
     return min(first, int(plan.kept[start])), max(stop, int(plan.kept[end - 1]) + 1)
 
 
-def lift_part(part: LiftPart, calibration: Calibration, lifter: Lifter, config: LiftConfig) -> Motion3D:
-    """Lift rows ``part.first`` to before ``part.stop`` of one person's track, as they are in the whole of it."""
+def lift_parts(
+    parts: Sequence[LiftPart], calibration: Calibration, lifter: Lifter, config: LiftConfig
+) -> list[Motion3D]:
+    """Lift rows ``first`` to before ``stop`` of each part, as they are in the whole of that person's track."""
+    return [_lift_part(part, calibration, lifter, config) for part in parts]
+
+
+def _lift_part(part: LiftPart, calibration: Calibration, lifter: Lifter, config: LiftConfig) -> Motion3D:
     person = part.keypoints
     if person.skeleton != lifter.skeleton.name:
         raise ConfigError(

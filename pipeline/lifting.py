@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from mocap_video.lifter import fit as fitting
 from mocap_video.lifter import lift as lifts
 from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.fit import FitConfig, FitPart
-from mocap_video.lifter.lift import Lifter, LiftPart, load_lifter
+from mocap_video.lifter.lift import LiftConfig, Lifter, LiftPart, load_lifter
 from mocap_video.lifter.smpl import load_smpl
 from mocap_video.pipeline.cast import Cast
 from mocap_video.pipeline.config import Config
@@ -111,7 +112,7 @@ def lift_people(tracks: Tracks, calibration: Calibration, settings: Settings, ru
         )
     lifter = load_lifter(settings.weights, settings.device)
     stages = _Stages(tracks, calibration, body, lifter, replace(config.fit, device=settings.device), runner)
-    motions = stages.lift(config, settings.device)
+    motions = stages.lift(config.lift, settings.device)
     shapes = stages.shape(motions)
     bodies = stages.fit(motions, shapes)
     people = Cast(tracks.courses, tracks.keypoints, motions, bodies)
@@ -129,18 +130,13 @@ class _Stages:
     config: FitConfig
     runner: StageRunner
 
-    def lift(self, config: Config, device: str) -> Shelf[Motion3D]:
+    def lift(self, options: LiftConfig, device: str) -> Shelf[Motion3D]:
         """Lift everyone, each piece with what of its neighbours decides it."""
-        options = config.lift
         with self.runner.in_pieces(LIFT, Motion3D) as pieces:
             for piece in range(len(self.tracks.keypoints)):
                 spans = self._spans(piece, lambda *rows: lifts.rows_needed(*rows, options))
-
-                def compute(_: Advance, spans: Sequence[_Span] = spans) -> list[Motion3D]:
-                    return [self._lifted(span, config) for span in spans]
-
                 inputs = (*self._scene(spans, self.tracks.keys), options, device, self.lifter.digest)
-                pieces.add(inputs, compute)
+                pieces.add(inputs, functools.partial(self._lifted, spans, options))
         return pieces.shelf
 
     def shape(self, motions: Shelf[Motion3D]) -> dict[int, np.ndarray]:
@@ -160,15 +156,8 @@ class _Stages:
             for piece in range(len(self.tracks.keypoints)):
                 spans = self._spans(piece, lambda *rows: fitting.rows_needed(*rows, self.config))
                 betas = [shapes[span.course.person] for span in spans]
-
-                def compute(
-                    _: Advance, spans: Sequence[_Span] = spans, betas: Sequence[np.ndarray] = betas
-                ) -> list[BodyFit]:
-                    parts = [self._fit_part(span, motions) for span in spans]
-                    return fitting.fit_parts(parts, betas, self.calibration, self.body, self.config)
-
-                keys = self.tracks.keys, motions.keys
-                pieces.add((*self._scene(spans, *keys), betas, self.config, self.body.digest), compute)
+                inputs = (*self._scene(spans, self.tracks.keys, motions.keys), betas, self.config, self.body.digest)
+                pieces.add(inputs, functools.partial(self._fitted, spans, motions, betas))
         return pieces.shelf
 
     def _spans(self, piece: int, needed: Callable[[np.ndarray, int, int], tuple[int, int]]) -> list[_Span]:
@@ -187,10 +176,12 @@ class _Stages:
         about = [part[piece] for part in keys for piece in pieces]
         return rows, about, self.calibration.camera, self.calibration.ground
 
-    def _lifted(self, span: _Span, config: Config) -> Motion3D:
-        keypoints = gathered(self.tracks.keypoints, span.course, span.start, span.end)
-        part = LiftPart(keypoints, span.start, span.first, span.stop, span.course.time_s)
-        return lifts.lift_part(part, self.calibration, self.lifter, config.lift)
+    def _lifted(self, spans: Sequence[_Span], options: LiftConfig, _: Advance) -> list[Motion3D]:
+        parts = []
+        for span in spans:
+            keypoints = gathered(self.tracks.keypoints, span.course, span.start, span.end)
+            parts.append(LiftPart(keypoints, span.start, span.first, span.stop, span.course.time_s))
+        return lifts.lift_parts(parts, self.calibration, self.lifter, options)
 
     def _shape(self, course: Course, motions: Shelf[Motion3D]) -> Shape:
         rows = fitting.shape_rows(course.time_s, self.config)
@@ -198,10 +189,15 @@ class _Stages:
         keypoints, motion = (sampled(shelf, course, rows) for shelf in shelves)
         return Shape(course.person, fitting.fit_shape(keypoints, motion, self.calibration, self.body, self.config))
 
-    def _fit_part(self, span: _Span, motions: Shelf[Motion3D]) -> FitPart:
-        keypoints = gathered(self.tracks.keypoints, span.course, span.start, span.end)
-        motion = gathered(motions, span.course, span.start, span.end)
-        return FitPart(keypoints, motion, span.start, span.first, span.stop, span.course.time_s)
+    def _fitted(
+        self, spans: Sequence[_Span], motions: Shelf[Motion3D], betas: Sequence[np.ndarray], _: Advance
+    ) -> list[BodyFit]:
+        parts = []
+        for span in spans:
+            keypoints = gathered(self.tracks.keypoints, span.course, span.start, span.end)
+            motion = gathered(motions, span.course, span.start, span.end)
+            parts.append(FitPart(keypoints, motion, span.start, span.first, span.stop, span.course.time_s))
+        return fitting.fit_parts(parts, betas, self.calibration, self.body, self.config)
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ pieces however long the recording is.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -79,14 +80,14 @@ class ClipRun:
             return []
         with self.runner.in_pieces(GATE, Motion, self.frames) as pieces:
             for piece in self.pieces:
-
-                def compute(advance: Advance, piece: Piece = piece) -> list[Motion]:
-                    motion = watch(self.footage.stored_frames(piece.first, piece.stop), gate)
-                    advance(piece.stop - piece.first)
-                    return [motion]
-
-                pieces.add((self.clip_digest, piece, gate), compute, frames=piece.stop - piece.first)
+                look = functools.partial(self._watch, piece)
+                pieces.add((self.clip_digest, piece, gate), look, frames=piece.stop - piece.first)
         return [motion for (motion,) in pieces.shelf]
+
+    def _watch(self, piece: Piece, advance: Advance) -> list[Motion]:
+        motion = watch(self.footage.stored_frames(piece.first, piece.stop), self.settings.config.gate)
+        advance(piece.stop - piece.first)
+        return [motion]
 
     def find_people(self, motions: Sequence[Motion]) -> Shelf[Sightings]:
         """Detect and follow everyone, frame by frame; each piece goes on where the one before ended."""
@@ -98,20 +99,14 @@ class ClipRun:
                 near = motions[max(0, piece.index - 1) : piece.index + 2]
                 gate = (config.gate, near) if config.gate.on else None
                 before = pieces.shelf[-1] if piece.index else []
-
-                def compute(
-                    advance: Advance,
-                    piece: Piece = piece,
-                    before: Sequence[Sightings] = before,
-                    near: Sequence[Motion] = near,
-                ) -> list[Sightings]:
-                    return [self._look(piece, before, near, advance)]
-
+                look = functools.partial(self._look, piece, before, near)
                 inputs = (*shared, piece, pieces.shelf.keys[-1:], gate)
-                pieces.add(inputs, compute, frames=piece.stop - piece.first)
+                pieces.add(inputs, look, frames=piece.stop - piece.first)
         return pieces.shelf
 
-    def _look(self, piece: Piece, before: Sequence[Sightings], near: Sequence[Motion], advance: Advance) -> Sightings:
+    def _look(
+        self, piece: Piece, before: Sequence[Sightings], near: Sequence[Motion], advance: Advance
+    ) -> list[Sightings]:
         """Find people in one piece; ``before`` holds what was seen in the piece before, if there is one."""
         config, front_end = self.settings.config, self.front_end
         finder = PeopleFinder(
@@ -130,20 +125,14 @@ class ClipRun:
             if near and finder.idle and not awake(near, frame.time_s, config.gate):
                 continue
             finder.step(frame)
-        return finder.hand_over()
+        return [finder.hand_over()]
 
     def follow(self, sightings: Shelf[Sightings], roster: Roster) -> Shelf[PieceTracks]:
         """Give everyone a number and mend the tracks."""
         with self.runner.in_pieces(TRACKS, PieceTracks) as pieces:
-            for piece in self.pieces:
-                index = piece.index
-
-                def compute(_: Advance, index: int = index) -> list[PieceTracks]:
-                    before = pieces.shelf[index - 1][0] if index else None
-                    after = sightings[index + 1][0] if index + 1 < len(sightings) else None
-                    return [everyone(index, roster, before, sightings[index][0], after)]
-
-                pieces.add((roster.lives, sightings.keys[: index + 2], pieces.shelf.keys[-1:]), compute)
+            for index in range(len(sightings)):
+                mend = functools.partial(_mended, index, roster, pieces.shelf, sightings)
+                pieces.add((roster.lives, sightings.keys[: index + 2], pieces.shelf.keys[-1:]), mend)
         return pieces.shelf
 
     def render(self, lifted: Lifted, folder: Path) -> None:
@@ -213,6 +202,14 @@ def run_clip(
         if formats:
             export(output, formats)
     return result
+
+
+def _mended(
+    piece: int, roster: Roster, done: Shelf[PieceTracks], sightings: Shelf[Sightings], _: Advance
+) -> list[PieceTracks]:
+    before = done[piece - 1][0] if piece else None
+    after = sightings[piece + 1][0] if piece + 1 < len(sightings) else None
+    return [everyone(piece, roster, before, sightings[piece][0], after)]
 
 
 class _KeypointsOf:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from mocap_video.errors import ConfigError
-from mocap_video.lifter.lift import LiftConfig, Lifter, LiftPart, lift, lift_part, rows_needed
+from mocap_video.lifter.lift import LiftConfig, Lifter, LiftPart, lift, lift_parts, rows_needed
 from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.spread import SpreadHead
 from mocap_video.skeletons import COCO17
@@ -116,9 +116,8 @@ def in_parts(keypoints: Keypoints2D, seconds: float, lifter: Lifter, config: Lif
     borders = np.searchsorted(time_s, np.arange(0, time_s[-1], seconds)).tolist()
     for first, stop in zip(borders, [*borders[1:], len(time_s)], strict=True):
         start, end = rows_needed(time_s, first, stop, config)
-        part = LiftPart(rows_of(keypoints, slice(start, end)), start, first, stop, time_s)
-        parts.append(lift_part(part, site(), lifter, config))
-    return joined(parts)
+        parts.append(LiftPart(rows_of(keypoints, slice(start, end)), start, first, stop, time_s))
+    return joined(lift_parts(parts, site(), lifter, config))
 
 
 @pytest.mark.parametrize(("fps", "steps"), [(30.0, 2), (30.0, 1), (12.0, 3), (60.0, 2)])
