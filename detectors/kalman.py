@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 _START_SPEED = 1.5
@@ -9,6 +11,15 @@ _START_SPEED = 1.5
 
 _ROBUST_DISTANCE = 3.0
 _OBSERVE = np.eye(2, 4)
+
+
+@dataclass(frozen=True)
+class FilterState:
+    """What a ``GroundFilter`` knows: ``mean (4)`` m and m/s, ``covariance (4,4)``, at ``time_s`` s."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    time_s: float
 
 
 class GroundFilter:
@@ -21,6 +32,18 @@ class GroundFilter:
         self._covariance = np.zeros((4, 4))
         self._covariance[:2, :2] = covariance
         self._covariance[2:, 2:] = _START_SPEED**2 * np.eye(2)
+
+    @property
+    def state(self) -> FilterState:
+        """What another filter needs to go on from here."""
+        return FilterState(self._mean.copy(), self._covariance.copy(), self.time_s)
+
+    @staticmethod
+    def resumed(state: FilterState, acceleration: float) -> GroundFilter:
+        """Return a filter that goes on from ``state``."""
+        filter_ = GroundFilter(state.mean[:2], state.covariance[:2, :2], state.time_s, acceleration)
+        filter_._mean, filter_._covariance = state.mean, state.covariance
+        return filter_
 
     @property
     def position(self) -> np.ndarray:

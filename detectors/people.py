@@ -9,7 +9,7 @@ import numpy as np
 from mocap_video.detectors import association
 from mocap_video.detectors.base import Detections, KeypointEstimator, PersonDetector, Poses, no_regions
 from mocap_video.detectors.config import GateConfig, PeopleConfig
-from mocap_video.detectors.repair import person_track
+from mocap_video.detectors.roster import FinderState, Roster, Sightings, everyone
 from mocap_video.detectors.scan import Scanner
 from mocap_video.detectors.standing import GroundFix, GroundLocator, pose_box, pose_size
 from mocap_video.detectors.tracking import LIMBS, Tracker
@@ -46,7 +46,7 @@ def find_people(
 
 
 class PeopleFinder:
-    """``find_people`` one frame at a time."""
+    """``find_people`` one frame at a time, and one part of a clip after another: ``state`` is where the last ended."""
 
     def __init__(
         self,
@@ -55,19 +55,31 @@ class PeopleFinder:
         *,
         detector: PersonDetector,
         estimator: KeypointEstimator,
+        state: FinderState | None = None,
     ) -> None:
         self._config = config
         self._estimator = estimator
         self._locator = GroundLocator(calibration)
-        self._scanner = Scanner(detector, self._locator, config.scan)
-        self._tracker = Tracker(config.tracking, self._locator)
-        self._refused: list[tuple[float, np.ndarray]] = []  # when, box
+        self._scanner = Scanner(detector, self._locator, config.scan, state.scan if state else None)
+        self._tracker = Tracker(config.tracking, self._locator, state.tracker if state else None)
+        refused = state.refused if state else np.zeros((0, 5))
+        self._refused = [(float(row[0]), row[1:]) for row in refused]  # when, box
+        self._begun = state is not None and state.begun
         self._frames: list[int] = []
         self._times: list[float] = []
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is followed."""
+        return self._tracker.idle
+
+    def watch(self, frame: Frame) -> None:
+        """Take in a frame before the first ``step``, only to learn what stands still."""
+        self._scanner.watch(frame.rgb, frame.time_s)
+
     def step(self, frame: Frame) -> None:
         """Take in the next frame."""
-        first = not self._frames
+        first, self._begun = not self._begun, True
         self._frames.append(frame.index)
         self._times.append(frame.time_s)
         wishes = self._tracker.wishes(frame.time_s)
@@ -84,10 +96,20 @@ class PeopleFinder:
         seen = association.observe(frame.rgb, poses, ground, may_begin)
         self._tracker.step(frame.index, frame.time_s, seen)
 
+    def hand_over(self) -> Sightings:
+        """Return what was seen since the last time, and what another finder needs to go on from here."""
+        refused = np.array([[time_s, *box] for time_s, box in self._refused]).reshape(-1, 5)
+        parts = tuple(self._tracker.hand_over())
+        state = FinderState(self._begun, self._tracker.state, self._scanner.state, refused)
+        seen = Sightings(np.array(self._frames, int), np.array(self._times, float), parts, state)
+        self._frames, self._times = [], []
+        return seen
+
     def finish(self) -> list[PersonTrack]:
         """Return everyone seen so far."""
-        frames, times = np.array(self._frames, int), np.array(self._times, float)
-        return [person_track(t, number, frames, times) for number, t in enumerate(self._tracker.finish(), start=1)]
+        seen = self.hand_over()
+        roster = Roster.of([seen], self._config.tracking)
+        return list(everyone(0, roster, None, seen, None).tracks)
 
     def _verify(self, frame: Frame, candidates: Detections, followed: Poses, limit: int) -> Poses:
         """Return the poses of ``candidates`` that hold somebody who is not among ``followed``."""

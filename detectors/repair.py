@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+from dataclasses import dataclass
+
 import numpy as np
 
 from mocap_video.detectors.standing import pose_size
@@ -31,6 +34,9 @@ _SPEED_LIMIT = 8.0
 _NOISE = 0.05
 _LONGEST_SPIKE_S = 0.1
 
+AHEAD_S = 5.0
+"""So far beyond the end of a piece its sides are looked into, so that the choice at the end is the whole track's."""
+
 
 def swap_sides(xy: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     """Return ``xy (...,17,C)`` with the left joints of ``names`` and their right partners exchanged."""
@@ -41,11 +47,14 @@ def swap_sides(xy: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     return out
 
 
-def find_swaps(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
+def find_swaps(
+    xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, names: tuple[str, ...], known: int = 0
+) -> np.ndarray:
     """Return in which frames ``(T)`` bool the left and right joints of ``names`` are exchanged.
 
     ``xy (T,17,2)`` px, ``score (T,17)``, ``time_s (T)``. Viterbi's path over exchanged and not: joints move little from
-    frame to frame, and the network is seldom wrong, so a side that stays exchanged for most of a track is kept.
+    frame to frame, and the network is seldom wrong, so a side that stays exchanged for most of a track is kept. In the
+    first ``known`` frames the sides are known to be right.
     """
     joints = [COCO17.index(name) for name in names]
     joints += [COCO17.flip[j] for j in joints]
@@ -54,12 +63,13 @@ def find_swaps(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, names: tup
     scale = np.maximum(np.median(pose_size(xy)), 1.0)
     allowed = scale * (_JITTER + _LIMB_SPEED * np.diff(time_s))
     swapped, switch = np.array([0.0, _SWAPPED_COST]), _SWITCH_COST * (1 - np.eye(2))
-    total, choices = swapped, []
+    right = np.array([0.0, np.inf])
+    total, choices = right if known else swapped, []
     for t in range(1, len(xy)):
         distance = np.linalg.norm(states[:, None, t] - states[None, :, t - 1], axis=-1) / allowed[t - 1]
         weight = np.sqrt(weights[:, None, t] * weights[None, :, t - 1])
         step = (weight * np.minimum(0.5 * distance**2, _MAX_STEP)).sum(-1) * (4 / len(joints))
-        ways = total[None] + step + switch + swapped[:, None]
+        ways = total[None] + step + switch + (right if t < known else swapped)[:, None]
         choices.append(ways.argmin(1))
         total = ways.min(1)
     path = [int(total.argmin())]
@@ -68,11 +78,11 @@ def find_swaps(xy: np.ndarray, score: np.ndarray, time_s: np.ndarray, names: tup
     return np.array(path[::-1], bool)
 
 
-def unswap(poses: TrackedPoses) -> tuple[np.ndarray, np.ndarray]:
-    """Return ``xy (T,17,2)`` px and ``score (T,17)`` with exchanged sides put right."""
+def unswap(poses: TrackedPoses, known: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Return ``xy (T,17,2)`` px and ``score (T,17)`` with exchanged sides put right, but for ``known`` first frames."""
     xy, score = poses.xy.copy(), poses.score.copy()
     for names in _LIMB_GROUPS:
-        frames = find_swaps(xy, score, poses.time_s, names)
+        frames = find_swaps(xy, score, poses.time_s, names, known)
         xy[frames] = swap_sides(xy[frames], names)
         score[frames] = swap_sides(score[frames, :, None], names)[..., 0]
     return xy, score
@@ -99,22 +109,37 @@ def find_jumps(xy: np.ndarray, time_s: np.ndarray) -> np.ndarray:
     return jumped
 
 
-def person_track(poses: TrackedPoses, person: int, clip_frames: np.ndarray, clip_times: np.ndarray) -> PersonTrack:
-    """Return the track of ``person`` over every frame from first to last seen.
+@dataclass(frozen=True)
+class Neighbours:
+    """What a person did about a piece: ``before`` it the last poses, mended; ``after`` it the next, as they came."""
 
-    ``clip_frames (F)`` and ``clip_times (F)`` s are those of the whole clip. Frames without the person have NaN
-    keypoints with score 0, and a box interpolated from the frames about them, with score 0.
+    before: TrackedPoses
+    after: TrackedPoses
+
+
+def person_track(
+    poses: TrackedPoses, person: int, frames: np.ndarray, times: np.ndarray, about: Neighbours
+) -> tuple[PersonTrack, TrackedPoses]:
+    """Return the track of ``person`` over all frames of a piece in which the person is seen or bridged, and the last
+    two poses, mended, for the next piece.
+
+    ``frames (T)`` and ``times (T)`` s are those frames. Frames without the person have NaN keypoints with score 0, and
+    a box interpolated from the frames about them, with score 0.
     """
-    xy, score = unswap(poses)
-    jumped = find_jumps(xy, poses.time_s)
-    xy[jumped], score[jumped] = np.nan, 0.0
-    span = (clip_frames >= poses.frames[0]) & (clip_frames <= poses.frames[-1])
-    frames, times = clip_frames[span], clip_times[span]
+    known, n = len(about.before), len(poses)
+    whole = TrackedPoses.joined([about.before, poses, about.after])
+    xy, score = unswap(whole, known)
+    mended = dataclasses.replace(whole, xy=xy, score=score)
+    jumped = find_jumps(xy, whole.time_s)
+    xy, score = np.where(jumped[..., None], np.nan, xy), np.where(jumped, 0.0, score)
+    here = slice(known, known + n)
     rows = np.searchsorted(frames, poses.frames)
     all_xy = np.full((len(frames), len(COCO17), 2), np.nan)
     all_score = np.zeros((len(frames), len(COCO17)))
     presence = np.zeros(len(frames))
-    all_xy[rows], all_score[rows], presence[rows] = xy, score, poses.presence
-    box = np.stack([np.interp(times, poses.time_s, side) for side in poses.box_xyxy.T], -1)
+    all_xy[rows], all_score[rows], presence[rows] = xy[here], score[here], poses.presence
+    box = np.stack([np.interp(times, whole.time_s, side) for side in whole.box_xyxy.T], -1)
     keypoints = Keypoints2D(person, COCO17.name, frames, times, all_xy, all_score)
-    return PersonTrack(Track(person, frames, box, presence), keypoints)
+    return PersonTrack(Track(person, frames, box, presence), keypoints), mended.rows(slice(0, known + n)).rows(
+        slice(-2, None)
+    )

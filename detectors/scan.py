@@ -5,6 +5,8 @@ Candidates are only places to look at; the estimator's presence and the ground d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -35,6 +37,18 @@ def merge(parts: list[Detections]) -> Detections:
     return Detections(box[order], score[order], region[order])
 
 
+@dataclass(frozen=True)
+class ScanState:
+    """What a ``Scanner`` needs to go on: the tile that is ``next``, how many are ``due``, when tiles and HOG were last
+    looked at, s (NaN and -inf: never). What moves is learned anew, see ``Scanner.watch``.
+    """
+
+    next_tile: int
+    due: float
+    tiles_s: float
+    hog_s: float
+
+
 class TileScan:
     """Runs the detector on the tiles of the plan in turn: all at first, then few a frame."""
 
@@ -45,6 +59,15 @@ class TileScan:
         self._next = 0
         self._due = float(len(tiles_xyxy))
         self._last_s: float | None = None
+
+    @property
+    def state(self) -> tuple[int, float, float]:
+        """The next tile, how many are due, and when it looked last, s (NaN: never)."""
+        return self._next, self._due, np.nan if self._last_s is None else self._last_s
+
+    def resume(self, next_tile: int, due: float, last_s: float) -> None:
+        """Go on from another's ``state``."""
+        self._next, self._due, self._last_s = next_tile, due, None if np.isnan(last_s) else last_s
 
     def propose(self, rgb: np.ndarray, time_s: float, unsettled: bool) -> Detections:
         """Return people in the tiles that are due at ``time_s``."""
@@ -120,13 +143,13 @@ class HogScan:
         self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
         self._scale = min(_HOG_PERSON_PX / typical_px, _HOG_MAX_SCALE)
         self._period_s = period_s
-        self._last_s = -np.inf
+        self.last_s = -np.inf
 
     def propose(self, rgb: np.ndarray, time_s: float) -> Detections:
         """Return upright people at ``time_s``; none while the last search is recent."""
-        if time_s - self._last_s < self._period_s:
+        if time_s - self.last_s < self._period_s:
             return merge([])
-        self._last_s = time_s
+        self.last_s = time_s
         image = cv2.resize(rgb, None, fx=self._scale, fy=self._scale, interpolation=cv2.INTER_LINEAR)
         if image.shape[0] < 128 or image.shape[1] < 64:  # smaller than HOG's window
             return merge([])
@@ -140,11 +163,27 @@ class HogScan:
 class Scanner:
     """All searches for new people in one calibrated view."""
 
-    def __init__(self, detector: PersonDetector, locator: GroundLocator, config: ScanConfig) -> None:
+    def __init__(
+        self, detector: PersonDetector, locator: GroundLocator, config: ScanConfig, state: ScanState | None = None
+    ) -> None:
         plan = plan_tiles(locator, detector.size_range, config)
         self._tiles = TileScan(detector, plan.tiles_xyxy, config.period_s)
         self._motion = MotionScan(locator, config.min_person_px) if config.motion else None
         self._hog = None if plan.complete or not config.hog else HogScan(plan.typical_px, config.hog_period_s)
+        if state:
+            self._tiles.resume(state.next_tile, state.due, state.tiles_s)
+            if self._hog:
+                self._hog.last_s = state.hog_s
+
+    @property
+    def state(self) -> ScanState:
+        """What another scanner needs to go on from here."""
+        return ScanState(*self._tiles.state, hog_s=self._hog.last_s if self._hog else -np.inf)
+
+    def watch(self, rgb: np.ndarray, time_s: float) -> None:
+        """Learn what stands still, from an image before those that are searched."""
+        if self._motion:
+            self._motion.propose(rgb, time_s)
 
     def propose(self, rgb: np.ndarray, time_s: float, *, unsettled: bool) -> Detections:
         """Return candidates in ``rgb (H,W,3)`` uint8 at ``time_s``, best first."""

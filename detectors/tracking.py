@@ -6,7 +6,8 @@ the ground plane, not boxes in the image.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from mocap_video.detectors import association
 from mocap_video.detectors.association import Expectation, Observations
 from mocap_video.detectors.base import no_regions
 from mocap_video.detectors.config import TrackingConfig
-from mocap_video.detectors.kalman import GroundFilter
+from mocap_video.detectors.kalman import FilterState, GroundFilter
 from mocap_video.detectors.standing import GroundLocator, pose_box, pose_size
 from mocap_video.skeletons import COCO17
 
@@ -50,6 +51,69 @@ class TrackedPoses:
     box_xyxy: np.ndarray
     presence: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def rows(self, part: slice | np.ndarray) -> TrackedPoses:
+        """Return the poses of some of the frames."""
+        return TrackedPoses(*(getattr(self, field.name)[part] for field in fields(self)))
+
+    @staticmethod
+    def joined(parts: Iterable[TrackedPoses]) -> TrackedPoses:
+        """Return the poses of ``parts``, which follow each other."""
+        parts = list(parts)
+        return TrackedPoses(*(np.concatenate([getattr(p, field.name) for p in parts]) for field in fields(parts[0])))
+
+
+@dataclass(frozen=True)
+class TrackPart:
+    """What was seen of one track in a part of a clip; ``number`` counts the tracks of the clip by their beginning."""
+
+    number: int
+    poses: TrackedPoses
+
+
+@dataclass(frozen=True)
+class TrackState:
+    """What a live track needs to go on: ``recent`` poses, two at most, and how the others went."""
+
+    number: int
+    first_s: float
+    count: int
+    certain_s: float
+    tried_s: float
+    ground: FilterState
+    region: np.ndarray
+    colour: np.ndarray
+    recent: TrackedPoses
+
+
+@dataclass(frozen=True)
+class TrackerState:
+    """What a ``Tracker`` needs to go on: the ``live`` tracks, and how many have ``begun``."""
+
+    live: tuple[TrackState, ...]
+    begun: int
+
+
+@dataclass(frozen=True)
+class Life:
+    """A track as a whole, but for its poses: frames and times s of its first and last sight, ``count`` of sights."""
+
+    number: int
+    first_frame: int
+    last_frame: int
+    first_s: float
+    last_s: float
+    count: int
+
+    def after(self, earlier: Life | None) -> Life:
+        """Return the life that began as ``earlier``, if there is one, and went on as this."""
+        if earlier is None:
+            return self
+        count = earlier.count + self.count
+        return Life(self.number, earlier.first_frame, self.last_frame, earlier.first_s, self.last_s, count)
+
 
 @dataclass(frozen=True)
 class _Outlook:
@@ -61,11 +125,15 @@ class _Outlook:
 
 
 class _Track:
-    """One person while the clip runs."""
+    """One person while the clip runs. The lists hold what is not handed over yet, after ``told`` poses that are."""
 
-    def __init__(self, ground: GroundFilter) -> None:
+    def __init__(self, number: int, ground: GroundFilter) -> None:
+        self.number = number
         self.ground = ground
         self.certain_s = ground.time_s
+        self.first_s = ground.time_s
+        self.count = 0
+        self.told = 0
         self.frames: list[int] = []
         self.times: list[float] = []
         self.poses: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []  # xy, score, box, presence
@@ -73,6 +141,23 @@ class _Track:
         self.colour = np.zeros(0)
         self.tried_s = -np.inf
         self.outlook: _Outlook | None = None
+
+    @staticmethod
+    def resumed(state: TrackState, acceleration: float) -> _Track:
+        track = _Track(state.number, GroundFilter.resumed(state.ground, acceleration))
+        recent = state.recent
+        track.certain_s, track.first_s, track.count = state.certain_s, state.first_s, state.count
+        track.told, track.frames, track.times = len(recent), recent.frames.tolist(), recent.time_s.tolist()
+        track.poses = list(zip(recent.xy, recent.score, recent.box_xyxy, recent.presence.tolist(), strict=True))
+        track.region, track.colour, track.tried_s = state.region, state.colour, state.tried_s
+        return track
+
+    @property
+    def state(self) -> TrackState:
+        return TrackState(
+            self.number, self.first_s, self.count, self.certain_s, self.tried_s,
+            self.ground.state, self.region, self.colour, self._poses(slice(-2, None)),
+        )  # fmt: skip
 
     @property
     def xy(self) -> np.ndarray:
@@ -82,21 +167,41 @@ class _Track:
         return time_s - self.times[-1]
 
     def age_s(self) -> float:
-        return self.times[-1] - self.times[0]
+        return self.times[-1] - self.first_s
 
     def confirmed(self, confirm_s: float) -> bool:
-        return len(self.times) > 1 and self.age_s() >= confirm_s
+        return self.count > 1 and self.age_s() >= confirm_s
 
-    def result(self) -> TrackedPoses:
-        xy, score, box, presence = zip(*self.poses, strict=True)
+    def hand_over(self) -> TrackPart:
+        """Return what was not handed over before, and keep what the next frames need."""
+        part = TrackPart(self.number, self._poses(slice(self.told, None)))
+        self.frames, self.times, self.poses = self.frames[-2:], self.times[-2:], self.poses[-2:]
+        self.told = len(self.frames)
+        return part
+
+    def _poses(self, part: slice) -> TrackedPoses:
+        rows = self.poses[part]
+        if not rows:
+            return NO_POSES
+        xy, score, box, presence = zip(*rows, strict=True)
         return TrackedPoses(
-            np.array(self.frames),
-            np.array(self.times),
+            np.array(self.frames[part]),
+            np.array(self.times[part]),
             np.array(xy),
             np.array(score),
             np.array(box),
             np.array(presence),
         )
+
+
+NO_POSES = TrackedPoses(
+    np.zeros(0, int),
+    np.zeros(0),
+    np.zeros((0, len(COCO17), 2)),
+    np.zeros((0, len(COCO17))),
+    np.zeros((0, 4)),
+    np.zeros(0),
+)
 
 
 @dataclass(frozen=True)
@@ -118,11 +223,22 @@ def _doubles(seen: Observations, row: int, other: int) -> bool:
 class Tracker:
     """Follows people through a clip. For every frame: ask ``wishes``, look there and elsewhere, then ``step``."""
 
-    def __init__(self, config: TrackingConfig, locator: GroundLocator) -> None:
+    def __init__(self, config: TrackingConfig, locator: GroundLocator, state: TrackerState | None = None) -> None:
         self._config = config
         self._locator = locator
-        self._live: list[_Track] = []
+        self._live = [_Track.resumed(track, config.acceleration) for track in state.live] if state else []
+        self._begun = state.begun if state else 0
         self._ended: list[_Track] = []
+
+    @property
+    def state(self) -> TrackerState:
+        """What another tracker needs to go on from here, once all is handed over."""
+        return TrackerState(tuple(track.state for track in self._live), self._begun)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nobody is followed."""
+        return not self._live
 
     def unsettled(self, time_s: float) -> bool:
         """Return whether somebody was lost or came within the last moments, so that a closer look pays."""
@@ -166,17 +282,16 @@ class Tracker:
                 taken.append(int(row))
         self._retire(time_s)
 
+    def hand_over(self) -> list[TrackPart]:
+        """Return what was seen of every track since the last time, in the order in which they began."""
+        tracks, self._ended = self._ended + self._live, []
+        parts = [track.hand_over() for track in sorted(tracks, key=lambda track: track.number)]
+        return [part for part in parts if len(part.poses)]
+
     def finish(self) -> list[TrackedPoses]:
         """Return every confirmed person that was seen for long enough, by first appearance."""
-        config = self._config
-        tracks = [
-            track
-            for track in self._ended + self._live
-            if track.confirmed(config.confirm_s)
-            and track.age_s() >= config.min_length_s
-            and len(track.frames) >= _SEEN * (track.frames[-1] - track.frames[0] + 1)
-        ]
-        return [track.result() for track in sorted(tracks, key=lambda track: (track.times[0], -len(track.times)))]
+        parts = {part.number: part for part in self.hand_over()}
+        return [parts[life.number].poses for life in people_among(map(life_of, parts.values()), self._config)]
 
     def _match(
         self, tracks: list[_Track], rows: np.ndarray, seen: Observations, time_s: float
@@ -201,12 +316,14 @@ class Tracker:
 
     def _begin(self, frame: int, time_s: float, seen: Observations, row: int) -> None:
         ground = GroundFilter(seen.ground.position[row], seen.ground.covariance[row], time_s, self._config.acceleration)
-        track = _Track(ground)
+        track = _Track(self._begun, ground)
+        self._begun += 1
         track.colour = seen.colour[row]
         self._remember(track, frame, time_s, seen, row)
         self._live.append(track)
 
     def _remember(self, track: _Track, frame: int, time_s: float, seen: Observations, row: int) -> None:
+        track.count += 1
         track.frames.append(frame)
         track.times.append(time_s)
         poses = seen.poses
@@ -258,3 +375,21 @@ class Tracker:
         """Return the fraction of ``box (4)`` px that is inside the image."""
         width, height = self._locator.image_size
         return association.share_within(box, np.array([-0.5, -0.5, width - 0.5, height - 0.5]))
+
+
+def life_of(part: TrackPart) -> Life:
+    """Return the life that ``part`` shows."""
+    poses = part.poses
+    frames, times = poses.frames[[0, -1]].tolist(), poses.time_s[[0, -1]].tolist()
+    return Life(part.number, *frames, *times, len(poses))
+
+
+def people_among(lives: Iterable[Life], config: TrackingConfig) -> list[Life]:
+    """Return those of ``lives`` that are people, seen for long enough and often enough, by first appearance."""
+
+    def is_person(life: Life) -> bool:
+        age_s = life.last_s - life.first_s
+        confirmed = life.count > 1 and age_s >= max(config.confirm_s, config.min_length_s)
+        return confirmed and life.count >= _SEEN * (life.last_frame - life.first_frame + 1)
+
+    return sorted(filter(is_person, lives), key=lambda life: (life.first_s, -life.count, life.number))

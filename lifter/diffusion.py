@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -35,8 +36,20 @@ def motion_noise(time_s: Tensor, points: int, generator: torch.Generator | None 
     averaged away by the network, and every sample would settle on the same slow error. The lasting part is an
     Ornstein-Uhlenbeck process, drawn frame after frame, so it does not depend on how a track is cut into windows.
     """
-    shape = (*time_s.shape, points, 4)
-    white, fresh = (torch.randn(shape, generator=generator, device=time_s.device) for _ in range(2))
+    return solid_noise(time_s, *draw_noise(time_s.shape, points, generator, time_s.device))
+
+
+def draw_noise(
+    shape: Sequence[int], points: int, generator: torch.Generator | None, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Draw what ``solid_noise`` is made of, white and fresh ``(*shape,points,4)``."""
+    size = (*shape, points, 4)
+    white, fresh = (torch.randn(size, generator=generator, device=device) for _ in range(2))
+    return white, fresh
+
+
+def solid_noise(time_s: Tensor, white: Tensor, fresh: Tensor) -> Tensor:
+    """Return unit solid noise ``(...,T,points,4)`` at ``time_s (...,T)``: ``white``, and ``fresh`` made to last."""
     keep = torch.exp(-torch.diff(time_s).clamp_min(0) / _LASTING_S)[..., None, None]
     lasting = [fresh[..., 0, :, :]]
     for frame in range(1, time_s.shape[-1]):

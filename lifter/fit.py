@@ -2,7 +2,8 @@
 
 Three stages, each with all frames at once: the shape from the best-seen frames, first free, then standing on the
 ground; the pose of every window without contacts; the pose again with the contacts found. Windows overlap and are
-blended, so memory does not grow with length.
+blended; a piece of a long track is fitted in the windows of the whole that touch it, so it does not matter where the
+track was cut.
 Poses are solved at no more than 30 Hz and interpolated to the frames between.
 Works in the camera's canonical frame and answers in the site world's axes.
 """
@@ -19,7 +20,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 from mocap_video.calib import geometry
-from mocap_video.calib.ground import CanonicalFrame, canonical_frame
+from mocap_video.calib.ground import canonical_frame
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.fit_energy import (
     FitConfig,
@@ -40,9 +41,15 @@ from mocap_video.lifter.keypoints import keypoints as keypoints_of
 from mocap_video.lifter.pose_prior import PosePrior, pose_prior
 from mocap_video.lifter.rotations import matrix_from_six, rotvec_from_matrix, six_from_matrix
 from mocap_video.skeletons import SKELETONS, Skeleton
+from mocap_video.stretches import rows_of
 from mocap_video.types import BodyFit, Calibration, Keypoints2D, Motion3D
 
-__all__ = ["FitConfig", "fit_bodies", "fit_body", "stature"]
+__all__ = [
+    "FitConfig", "FitPart", "fit_bodies", "fit_body", "fit_parts", "fit_shape", "rows_needed", "shape_rows", "stature",
+]  # fmt: skip
+
+_BESIDE = 16
+"""So many solved frames beyond a frame shape the spline through it; farther ones change it by less than 1e-8."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,44 @@ class _Track:
 
 
 @dataclass(frozen=True)
+class FitPart:
+    """A part of a track to fit: rows ``first`` to before ``stop`` of a track whose frames are at ``time_s (T)`` s.
+
+    ``keypoints`` and ``motion`` are those of the rows from ``row`` on, as ``rows_needed`` says.
+    """
+
+    keypoints: Keypoints2D
+    motion: Motion3D
+    row: int
+    first: int
+    stop: int
+    time_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What of a track decides some of its rows: the rows ``solved (K)`` of the whole track, of which ``knots`` carry
+    the rows that are wanted, and the windows, in places among ``solved``, that touch them.
+    """
+
+    solved: np.ndarray
+    knots: slice
+    windows: tuple[tuple[int, int], ...]
+
+    @property
+    def start(self) -> int:
+        """The place of the first solved row that is needed."""
+        return self.windows[0][0]
+
+    @property
+    def stop(self) -> int:
+        """The place after the last."""
+        return max(stop for _, stop in self.windows)
+
+
+@dataclass(frozen=True)
 class _Cut:
-    """One window: frames ``start`` to ``stop`` of person number ``person``."""
+    """One window: solved frames ``start`` to ``stop`` of person number ``person``."""
 
     person: int
     start: int
@@ -84,28 +127,100 @@ def fit_bodies(
     All share a skeleton. Results are in the site world's axes: ``global_orient`` turns the body's frame (+Y up) into
     the site's, ``transl`` and ``joints`` are metres there.
     """
+    betas, parts = [], []
     for seen, motion in zip(keypoints, motions, strict=True):
-        if len(seen.frames) != len(motion.frames) or (seen.frames != motion.frames).any():
-            raise ValueError(f"fit_bodies: person {seen.person}: keypoints and motion differ in their frames")
-        if seen.skeleton != motion.skeleton or motion.skeleton != motions[0].skeleton:
-            raise ValueError(f"fit_bodies: expected one skeleton, got {seen.skeleton} and {motion.skeleton}")
-    if not motions:
+        rows = shape_rows(motion.time_s, config)
+        betas.append(fit_shape(rows_of(seen, rows), rows_of(motion, rows), calibration, body, config))
+        parts.append(FitPart(seen, motion, 0, 0, len(motion.frames), motion.time_s))
+    return fit_parts(parts, betas, calibration, body, config)
+
+
+def shape_rows(time_s: np.ndarray, config: FitConfig) -> np.ndarray:
+    """Return the rows of a track at ``time_s (T)`` s that its shape is fitted to: of a long one a sample."""
+    solved = _solved_frames(time_s, config.rate_hz)
+    count = min(len(solved), config.shape_sample)
+    return solved[np.linspace(0, len(solved) - 1, count).round().astype(int)]
+
+
+def fit_shape(
+    keypoints: Keypoints2D, motion: Motion3D, calibration: Calibration, body: BodyModel, config: FitConfig
+) -> np.ndarray:
+    """Return the betas ``(10)`` of one person, of whom ``keypoints`` and ``motion`` are the rows of ``shape_rows``."""
+    _check_pair(keypoints, motion)
+    fitter = _fitter(motion.skeleton, calibration, body, config)
+    with _one_thread():
+        betas = fitter.shape(_track(keypoints, motion, calibration, config))
+    return betas.cpu().numpy()
+
+
+def rows_needed(time_s: np.ndarray, first: int, stop: int, config: FitConfig) -> tuple[int, int]:
+    """Return the first row, and the one after the last, of what decides rows ``first`` to before ``stop`` of a track
+    whose frames are at ``time_s (T)`` s.
+    """
+    plan = _plan(time_s, first, stop, config)
+    return min(first, int(plan.solved[plan.start])), max(stop, int(plan.solved[plan.stop - 1]) + 1)
+
+
+def fit_parts(
+    parts: Sequence[FitPart],
+    betas: Sequence[np.ndarray],
+    calibration: Calibration,
+    body: BodyModel,
+    config: FitConfig,
+) -> list[BodyFit]:
+    """Fit the bodies of known shapes, ``betas (10)`` a person, to parts of several people's tracks at once."""
+    for part in parts:
+        _check_pair(part.keypoints, part.motion)
+    if not parts:
         return []
-    body, frame = body.to(config.device, torch.float64), canonical_frame(calibration.camera, calibration.ground)
-    skeleton = SKELETONS[motions[0].skeleton]
-    tracks = [_track(k, m, calibration, frame, config) for k, m in zip(keypoints, motions, strict=True)]
+    fitter = _fitter(parts[0].motion.skeleton, calibration, body, config)
+    shapes = torch.as_tensor(np.stack(betas)).to(config.device, torch.float64)
+    tracks = [_track(part.keypoints, part.motion, calibration, config) for part in parts]
+    plans = [_plan(part.time_s, part.first, part.stop, config) for part in parts]
+    with _one_thread():
+        solved = [
+            _pick(track, torch.as_tensor(plan.solved[plan.start : plan.stop] - part.row, device=config.device))
+            for track, plan, part in zip(tracks, plans, parts, strict=True)
+        ]
+        poses = [
+            _wanted(pose, plan, part)
+            for pose, plan, part in zip(fitter.poses(solved, plans, shapes), plans, parts, strict=True)
+        ]
+    return [
+        _result(part, fitter.body, shapes[i], poses[i], tracks[i], calibration, fitter.skeleton)
+        for i, part in enumerate(parts)
+    ]
+
+
+def _check_pair(keypoints: Keypoints2D, motion: Motion3D) -> None:
+    if len(keypoints.frames) != len(motion.frames) or (keypoints.frames != motion.frames).any():
+        raise ValueError(f"fit_bodies: person {keypoints.person}: keypoints and motion differ in their frames")
+    if keypoints.skeleton != motion.skeleton:
+        raise ValueError(f"fit_bodies: expected one skeleton, got {keypoints.skeleton} and {motion.skeleton}")
+
+
+def _fitter(skeleton: str, calibration: Calibration, body: BodyModel, config: FitConfig) -> _Fitter:
+    frame = canonical_frame(calibration.camera, calibration.ground)
     R_cam, t_cam = (
         torch.as_tensor(a, dtype=torch.float64, device=config.device) for a in frame.camera(calibration.camera)
     )
-    fitter = _Fitter(body, skeleton, config, R_cam, t_cam)
-    with _one_thread():
-        solved = [_pick(track, _solved_frames(track.time_s, config.rate_hz)) for track in tracks]
-        betas = torch.stack([fitter.shape(track) for track in solved])
-        poses = [
-            _at_times(pose, knots.time_s, track.time_s)
-            for pose, knots, track in zip(fitter.poses(solved, betas), solved, tracks, strict=True)
-        ]
-    return [_result(motion, body, betas[i], poses[i], tracks[i], frame, skeleton) for i, motion in enumerate(motions)]
+    return _Fitter(body.to(config.device, torch.float64), SKELETONS[skeleton], config, R_cam, t_cam)
+
+
+def _plan(time_s: np.ndarray, first: int, stop: int, config: FitConfig) -> _Plan:
+    solved = _solved_frames(time_s, config.rate_hz)
+    beside = 0 if len(solved) == len(time_s) else _BESIDE
+    start = max(0, int(np.searchsorted(solved, first, "right")) - 1 - beside)
+    end = min(len(solved), int(np.searchsorted(solved, stop - 1)) + 1 + beside)
+    windows = [(a, b) for a, b in _windows_over(len(solved), config) if a < end and b > start]
+    return _Plan(solved, slice(start, end), tuple(windows))
+
+
+def _wanted(pose: Pose, plan: _Plan, part: FitPart) -> Pose:
+    """Return the poses of the rows of ``part`` from those of the solved rows that ``plan`` needs."""
+    knots = slice(plan.knots.start - plan.start, plan.knots.stop - plan.start)
+    pose = Pose(pose.R_root[knots], pose.rotvec[knots], pose.transl[knots])
+    return _at_times(pose, part.time_s[plan.solved[plan.knots]], part.time_s[part.first : part.stop])
 
 
 def stature(body: BodyModel, betas: Tensor) -> Tensor:
@@ -125,7 +240,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _solved_frames(time_s: Tensor, rate_hz: float) -> Tensor:
+def _solved_frames(time_s: np.ndarray, rate_hz: float) -> np.ndarray:
     """Return the frames, of ``time_s (T)``, that are no closer than ``rate_hz`` allows; first and last among them."""
     times, spacing = time_s.tolist(), 0.95 / rate_hz  # clips of 29.97 or jittery 30 frames a second keep every frame
     kept = [0]
@@ -134,25 +249,24 @@ def _solved_frames(time_s: Tensor, rate_hz: float) -> Tensor:
             kept.append(index)
     if kept[-1] != len(times) - 1:
         kept.append(len(times) - 1)
-    return torch.tensor(kept, device=time_s.device)
+    return np.array(kept)
 
 
-def _at_times(pose: Pose, solved_s: Tensor, time_s: Tensor) -> Pose:
+def _at_times(pose: Pose, solved_s: np.ndarray, time_s: np.ndarray) -> Pose:
     """Return ``pose`` at times ``solved_s (K)`` s at ``time_s (T)`` s, by cubic splines."""
-    if len(solved_s) == len(time_s):
+    if len(solved_s) == len(time_s) and (solved_s == time_s).all():
         return pose
 
     def spline(values: Tensor) -> Tensor:
-        return torch.as_tensor(CubicSpline(solved_s.cpu(), values.cpu())(time_s.cpu())).to(values)
+        return torch.as_tensor(CubicSpline(solved_s, values.cpu())(time_s)).to(values)
 
     rotations = matrix_from_six(spline(six_from_matrix(pose.rotations)))
     return Pose(rotations[:, 0], rotvec_from_matrix(rotations[:, 1:]), spline(pose.transl))
 
 
-def _track(
-    keypoints: Keypoints2D, motion: Motion3D, calibration: Calibration, frame: CanonicalFrame, config: FitConfig
-) -> _Track:
+def _track(keypoints: Keypoints2D, motion: Motion3D, calibration: Calibration, config: FitConfig) -> _Track:
     """Move one person's observations into the canonical frame and normalised coordinates."""
+    frame = canonical_frame(calibration.camera, calibration.ground)
     joints = frame.to_canonical(motion.joints.astype(np.float64))
     xy = geometry.normalized_from_pixels(torch.as_tensor(keypoints.xy, dtype=torch.float64), calibration.camera)
     usable = torch.isfinite(xy).all(-1)
@@ -200,7 +314,7 @@ class _Fitter:
         order = weight.mean(-1).argsort(descending=True, stable=True)
         best = order[: max(len(order) // 2, min(len(order), self.config.shape_frames))].sort().values
         chosen = best[torch.linspace(0, len(best) - 1, min(len(best), self.config.shape_frames)).round().long()]
-        seen = self._windows([_pick(track, chosen)])
+        seen = self._stacked([_pick(track, chosen)])
         betas = start_betas(track.joints, weight, self.body, self.skeleton)
         pose = Pose(*start_pose(seen.joints, betas, self.body, self.skeleton))
         terms = frame_terms(seen, self.at, self.prior, self.config)
@@ -225,22 +339,24 @@ class _Fitter:
         iterations = self.config.shape_iterations
         return minimize_with_shape(self.body, betas, pose, terms, self.skeleton, shape_cost, iterations)
 
-    def poses(self, tracks: Sequence[_Track], betas: Tensor) -> list[Pose]:
-        """Return every person's pose, leading dimension T, windows blended where they overlap."""
-        cuts = [cut for i, track in enumerate(tracks) for cut in _cuts(i, len(track.time_s), self.config)]
+    def poses(self, tracks: Sequence[_Track], plans: Sequence[_Plan], betas: Tensor) -> list[Pose]:
+        """Return every person's pose, leading dimension that of the track, windows blended where they overlap."""
+        cuts = [_Cut(i, *window) for i, plan in enumerate(plans) for window in plan.windows]
         blends = [_Blend.empty(track) for track in tracks]
         size = max(1, self.config.batch_frames // max(cut.stop - cut.start for cut in cuts))
         for first in range(0, len(cuts), size):
             batch = cuts[first : first + size]
-            pose = self._fit_windows([_pick(tracks[c.person], slice(c.start, c.stop)) for c in batch],
-                                     betas[[c.person for c in batch]])  # fmt: skip
+            places = [slice(c.start - plans[c.person].start, c.stop - plans[c.person].start) for c in batch]
+            pieces = [_pick(tracks[c.person], here) for c, here in zip(batch, places, strict=True)]
+            pose = self._fit_windows(pieces, betas[[c.person for c in batch]])
             for b, cut in enumerate(batch):
-                blends[cut.person].add(cut, pose.rotations[b], pose.transl[b], self.config.overlap_frames)
+                weight = _weights(cut, len(plans[cut.person].solved), self.config.overlap_frames)
+                blends[cut.person].add(places[b], weight, pose.rotations[b], pose.transl[b])
         return [blend.pose() for blend in blends]
 
     def _fit_windows(self, pieces: Sequence[_Track], betas: Tensor) -> Pose:
         config, shape = self.config, betas[:, None]
-        seen = self._windows(pieces)
+        seen = self._stacked(pieces)
         pose = Pose(*start_pose(seen.joints, shape, self.body, self.skeleton))
         free = frame_terms(seen, self.at, self.prior, config) + motion_terms(seen, self.at, config)
         terms = [*free, ground_term(seen, self.at, config.touch_sd_m)]
@@ -250,7 +366,7 @@ class _Fitter:
         terms = [*free, ground_term(seen, self.at, config.penetration_sd_m), *standing]
         return minimize(self.body, shape, pose, terms, self.skeleton, config.contact_iterations)
 
-    def _windows(self, pieces: Sequence[_Track]) -> Windows:
+    def _stacked(self, pieces: Sequence[_Track]) -> Windows:
         """Stack windows; shorter ones repeat their last frame, marked as not valid."""
         longest = max(len(piece.time_s) for piece in pieces)
 
@@ -293,30 +409,30 @@ class _Blend:
         zero, n = track.joints.new_zeros, len(track.time_s)
         return _Blend(zero(n, 24, 3, 3), zero(n, 3), zero(n))
 
-    def add(self, cut: _Cut, rotations: Tensor, transl: Tensor, overlap: int) -> None:
-        """Add a window's ``rotations (L,24,3,3)`` and ``transl (L,3)``; weights fall linearly towards a seam."""
-        n, total = cut.stop - cut.start, len(self.weight)
-        at = torch.arange(n, dtype=transl.dtype, device=transl.device)
-        weight = torch.ones_like(at)
-        if cut.start > 0:
-            weight = torch.minimum(weight, (at + 1) / (overlap + 1))
-        if cut.stop < total:
-            weight = torch.minimum(weight, (n - at) / (overlap + 1))
-        here = slice(cut.start, cut.stop)
-        self.rotations[here] += weight[:, None, None, None] * rotations[:n]
-        self.transl[here] += weight[:, None] * transl[:n]
-        self.weight[here] += weight
+    def add(self, here: slice, weight: Sequence[float], rotations: Tensor, transl: Tensor) -> None:
+        """Add a window's ``rotations (L,24,3,3)`` and ``transl (L,3)``, of which the first ``weight (n)`` count."""
+        n, shares = len(weight), transl.new_tensor(weight)
+        self.rotations[here] += shares[:, None, None, None] * rotations[:n]
+        self.transl[here] += shares[:, None] * transl[:n]
+        self.weight[here] += shares
 
     def pose(self) -> Pose:
         rotations = matrix_from_six(six_from_matrix(self.rotations))
         return Pose(rotations[:, 0], rotvec_from_matrix(rotations[:, 1:]), self.transl / self.weight[:, None])
 
 
-def _cuts(person: int, frames: int, config: FitConfig) -> list[_Cut]:
+def _weights(cut: _Cut, total: int, overlap: int) -> list[float]:
+    """Return how much each frame of a window of a track of ``total`` counts: less towards a seam, linearly."""
+    n = cut.stop - cut.start
+    rising = [1.0 if cut.start == 0 else min(1.0, (at + 1) / (overlap + 1)) for at in range(n)]
+    return [min(rising[at], 1.0 if cut.stop == total else (n - at) / (overlap + 1)) for at in range(n)]
+
+
+def _windows_over(frames: int, config: FitConfig) -> list[tuple[int, int]]:
     """Cut ``frames`` into windows of at most ``window_frames`` that share ``overlap_frames`` with the next."""
     stride = config.window_frames - config.overlap_frames
     starts = range(0, max(1, frames - config.overlap_frames), stride)
-    return [_Cut(person, start, min(frames, start + config.window_frames)) for start in starts]
+    return [(start, min(frames, start + config.window_frames)) for start in starts]
 
 
 def _pick(track: _Track, index: Tensor | slice) -> _Track:
@@ -324,22 +440,24 @@ def _pick(track: _Track, index: Tensor | slice) -> _Track:
 
 
 def _result(
-    motion: Motion3D,
+    part: FitPart,
     body: BodyModel,
     betas: Tensor,
     pose: Pose,
     track: _Track,
-    frame: CanonicalFrame,
+    calibration: Calibration,
     skeleton: Skeleton,
 ) -> BodyFit:
     """Move a person's pose from the canonical frame into the site world."""
+    frame = canonical_frame(calibration.camera, calibration.ground)
     posed = body.pose(betas, pose.rotations, pose.transl)
-    residual = (keypoints_of(posed, skeleton) - track.joints).square().sum(-1).mean(-1).sqrt()
+    lifted = track.joints[part.first - part.row : part.stop - part.row]
+    residual = (keypoints_of(posed, skeleton) - lifted).square().sum(-1).mean(-1).sqrt()
     R_site = torch.as_tensor(frame.R_canonical_from_site.T)
     global_orient = rotvec_from_matrix(R_site @ pose.R_root.cpu().double())
     rest_pelvis = (body.rest_joints[0] + body.rest_joints_shape[0] @ betas).cpu().double().numpy()
     return BodyFit(
-        person=motion.person,
+        person=part.motion.person,
         gender=body.gender,
         betas=betas.cpu().numpy(),
         global_orient=global_orient.numpy(),

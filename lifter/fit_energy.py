@@ -33,7 +33,8 @@ class FitConfig:
     ``shape_weight``: of each squared beta, per frame. ``lifted_share``: what counts of lifted joints and usual poses
     where the shape is fitted on the ground. Poses are solved at ``rate_hz`` or less and interpolated to the
     frames between. ``window_frames`` and ``overlap_frames`` cut long tracks;
-    ``shape_frames``: how many of the best-seen frames the shape is fitted to; ``batch_frames`` bounds the memory.
+    ``shape_frames``: how many of the best-seen frames the shape is fitted to, of the ``shape_sample`` frames of a long
+    track that are looked at; ``batch_frames`` bounds the memory.
     ``shape_iterations``, ``pose_iterations``, ``contact_iterations``: at most, of the three stages.
     """
 
@@ -54,6 +55,7 @@ class FitConfig:
     window_frames: int = 240
     overlap_frames: int = 24
     shape_frames: int = 64
+    shape_sample: int = 4096
     batch_frames: int = 960
     shape_iterations: int = 8
     pose_iterations: int = 10

@@ -1,7 +1,9 @@
 """Lifting whole tracks: windows, samples, and the way back to the clip's own frames and the site's own axes.
 
-A track is cut into windows that overlap by half. All windows of all people are denoised together, and after every
-denoising step overlapping windows are made one motion in 3D, so there is no seam to hide. The network runs at about
+A track is cut into windows that overlap by half. They are denoised together, and after every denoising step
+overlapping windows are made one motion in 3D, so there is no seam to hide. Where a track is longer than a batch, or
+than a piece of a recording, the windows are those of the whole track all the same, and as many more on either side are
+denoised as can reach the frames in question: the answer does not depend on where it was cut. The network runs at about
 15 Hz; the clip's own frames in between follow their own observed rays, at depths interpolated in time.
 """
 
@@ -20,7 +22,7 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
 from mocap_video.errors import ConfigError
-from mocap_video.lifter.diffusion import motion_noise
+from mocap_video.lifter.diffusion import draw_noise, solid_noise
 from mocap_video.lifter.guidance import observation_gain
 from mocap_video.lifter.sampler import sample
 from mocap_video.lifter.spread import expected_error
@@ -33,6 +35,12 @@ logger = logging.getLogger(__name__)
 Lifter = LoadedWeights
 
 _MIN_SEEN_FRAMES = 2
+
+_NOISE_BLOCK = 1024
+"""Noise is drawn for so many frames of the network at once, so that any part of a track can be drawn by itself."""
+
+_BESIDE = 2
+"""So many of the network's frames beyond a frame decide how those between are interpolated."""
 
 
 @dataclass(frozen=True)
@@ -59,15 +67,55 @@ class LiftConfig:
 
 
 @dataclass(frozen=True)
+class LiftPart:
+    """A part of a track to lift: rows ``first`` to before ``stop`` of a track whose frames are at ``time_s (T)`` s.
+
+    ``keypoints`` are those of the rows from ``row`` on, as ``rows_needed`` says.
+    """
+
+    keypoints: Keypoints2D
+    row: int
+    first: int
+    stop: int
+    time_s: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What of a track decides some of its rows.
+
+    ``kept (N)``: the rows of the whole track that the network sees; of these ``kept_first`` to before ``kept_stop``
+    are wanted, and so are windows ``first`` to before ``stop`` of all ``windows``, with ``reach`` more on either side.
+    """
+
+    kept: np.ndarray
+    kept_first: int
+    kept_stop: int
+    windows: int
+    first: int
+    stop: int
+    reach: int
+
+    def about(self, first: int, stop: int) -> tuple[int, int]:
+        """Return the windows that decide windows ``first`` to before ``stop``."""
+        return max(first - self.reach, 0), min(stop + self.reach, self.windows)
+
+    def frames_of(self, first: int, stop: int, window: int) -> tuple[int, int]:
+        """Return the kept frames of windows ``first`` to before ``stop``."""
+        hop = window // 2
+        return first * hop, min((stop - 1) * hop + window, len(self.kept))
+
+
+@dataclass(frozen=True)
 class _Track:
     """One person's observation in the canonical frame's camera: ``xy (T,J,2)`` normalised, ``score (T,J)``,
-    ``time_s (T)``; ``kept (N)``: the frames that the network sees.
+    ``time_s (T)``, from row ``row`` of the whole track on.
     """
 
     xy: np.ndarray
     score: np.ndarray
     time_s: np.ndarray
-    kept: np.ndarray
+    row: int
 
 
 @dataclass(frozen=True)
@@ -77,6 +125,9 @@ class _Piece:
     index: Tensor
     valid: Tensor
     weight: Tensor
+
+    def select(self, windows: slice) -> _Piece:
+        return _Piece(self.index[windows], self.valid[windows], self.weight[windows])
 
 
 def load_lifter(weights: Path | None = None, device: str = "cpu") -> Lifter:
@@ -89,27 +140,60 @@ def lift(people: Sequence[Keypoints2D], calibration: Calibration, lifter: Lifter
 
     Raises ``ConfigError`` when the keypoint set is not the one the weights are for.
     """
-    frame = canonical_frame(calibration.camera, calibration.ground)
-    tracks = [_prepare(person, calibration.camera, lifter, config) for person in people]
-    lifted = [_lift_track(track, frame, calibration.camera, lifter, config) for track in tracks]
-    return [
-        _to_site(person, track, *samples_and_error, frame, calibration.camera)
-        for person, track, samples_and_error in zip(people, tracks, lifted, strict=True)
-    ]
+    parts = [LiftPart(person, 0, 0, len(person.frames), person.time_s) for person in people]
+    return lift_parts(parts, calibration, lifter, config)
 
 
-def _prepare(person: Keypoints2D, camera: Camera, lifter: Lifter, config: LiftConfig) -> _Track:
+def rows_needed(time_s: np.ndarray, first: int, stop: int, config: LiftConfig) -> tuple[int, int]:
+    """Return the first row, and the one after the last, of what decides rows ``first`` to before ``stop`` of a track
+    whose frames are at ``time_s (T)`` s.
+    """
+    plan = _plan(time_s, first, stop, config)
+    start, end = plan.frames_of(*plan.about(plan.first, plan.stop), config.window)
+    return min(first, int(plan.kept[start])), max(stop, int(plan.kept[end - 1]) + 1)
+
+
+def lift_parts(
+    parts: Sequence[LiftPart], calibration: Calibration, lifter: Lifter, config: LiftConfig
+) -> list[Motion3D]:
+    """Lift rows ``first`` to before ``stop`` of each part, as they are in the whole of that person's track."""
+    return [_lift_part(part, calibration, lifter, config) for part in parts]
+
+
+def _lift_part(part: LiftPart, calibration: Calibration, lifter: Lifter, config: LiftConfig) -> Motion3D:
+    person = part.keypoints
     if person.skeleton != lifter.skeleton.name:
         raise ConfigError(
             f"person {person.person}: keypoints are {person.skeleton}, the lifter's weights are for "
             f"{lifter.skeleton.name}; choose weights for {person.skeleton}"
         )
-    xy = geometry.normalized_from_pixels(torch.as_tensor(person.xy, dtype=torch.float64), camera).numpy()
+    frame = canonical_frame(calibration.camera, calibration.ground)
+    xy = geometry.normalized_from_pixels(torch.as_tensor(person.xy, dtype=torch.float64), calibration.camera).numpy()
     score = np.where(np.isfinite(xy).all(-1), person.score, 0.0)
-    spacing = np.median(np.diff(person.time_s)) if len(person.time_s) > 1 else 1.0
+    track = _Track(np.where(score[..., None] > 0, xy, 0.0), score, person.time_s, part.row)
+    plan = _plan(part.time_s, part.first, part.stop, config)
+    samples, expected = _lift_track(track, part.time_s, plan, frame, calibration.camera, lifter, config)
+    return _to_site(part, track, plan, samples, expected, frame, calibration.camera)
+
+
+def _plan(time_s: np.ndarray, first: int, stop: int, config: LiftConfig) -> _Plan:
+    spacing = np.median(np.diff(time_s)) if len(time_s) > 1 else 1.0
     stride = max(1, round(1 / (config.rate_hz * float(spacing))))
-    kept = np.unique(np.append(np.arange(0, len(person.time_s), stride), len(person.time_s) - 1))
-    return _Track(np.where(score[..., None] > 0, xy, 0.0), score, person.time_s, kept)
+    kept = np.unique(np.append(np.arange(0, len(time_s), stride), len(time_s) - 1))
+    before = int(np.searchsorted(kept, first, "right")) - 1
+    after = int(np.searchsorted(kept, stop - 1)) + 1
+    start, end = max(before - _BESIDE, 0), min(after + _BESIDE, len(kept))
+    hop = config.window // 2
+    windows = len(range(0, max(1, len(kept) - hop), hop))
+    return _Plan(
+        kept=kept,
+        kept_first=start,
+        kept_stop=end,
+        windows=windows,
+        first=min(max(0, (start - config.window) // hop + 1), windows - 1),
+        stop=min((end - 1) // hop + 1, windows),
+        reach=config.steps,  # a step carries what a window sees to the next on either side
+    )
 
 
 def _cut(count: int, window: int) -> _Piece:
@@ -122,38 +206,70 @@ def _cut(count: int, window: int) -> _Piece:
     return _Piece(index.clamp_max(count - 1), valid, ramp.clamp_min(0.02) * valid)
 
 
+def _noise(time_s: np.ndarray, points: int, first: int, stop: int, config: LiftConfig) -> Tensor:
+    """Return the noise ``(K,stop-first,points,4)`` of the network's frames ``first`` to before ``stop``, which are at
+    ``time_s (N)`` s, whatever part of the track is asked for.
+    """
+    begin = max(0, first // _NOISE_BLOCK - 1)  # what lasts has forgotten all but the block before
+    white, fresh = [], []
+    for block in range(begin, (stop - 1) // _NOISE_BLOCK + 1):
+        count = min(_NOISE_BLOCK, len(time_s) - block * _NOISE_BLOCK)
+        generator = torch.Generator().manual_seed(config.seed + block)
+        drawn = draw_noise((config.samples, count), points, generator)
+        white.append(drawn[0])
+        fresh.append(drawn[1])
+    base = begin * _NOISE_BLOCK
+    seconds = torch.as_tensor(time_s[base:stop], dtype=torch.float32).expand(config.samples, -1)
+    whole = (torch.cat(part, 1)[:, : stop - base] for part in (white, fresh))
+    return solid_noise(seconds, *whole)[:, first - base :]
+
+
 def _lift_track(
-    track: _Track, frame: CanonicalFrame, camera: Camera, lifter: Lifter, config: LiftConfig
+    track: _Track,
+    time_s: np.ndarray,
+    plan: _Plan,
+    frame: CanonicalFrame,
+    camera: Camera,
+    lifter: Lifter,
+    config: LiftConfig,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lift a track's kept frames: ``config.samples`` motions ``(K,N,J,3)`` m in the canonical frame, and the error
-    ``(N,J)`` m to expect of their mean (0 where the weights do not tell).
+    """Lift the wanted ones of a track's kept frames: ``config.samples`` motions ``(K,N,J,3)`` m in the canonical frame,
+    and the error ``(N,J)`` m to expect of their mean (0 where the weights do not tell).
     """
     device = next(lifter.model.parameters()).device
-    count, copies = len(track.kept), config.samples
-    piece = _cut(count, config.window)
-    generator = torch.Generator().manual_seed(config.seed)
-    kept_s = torch.as_tensor(track.time_s[track.kept], dtype=torch.float32).expand(copies, -1)
-    noise = motion_noise(kept_s, track.xy.shape[1] + 1, generator)
-    total = torch.zeros(copies, count, track.xy.shape[1], 3)
-    error = torch.zeros(count, track.xy.shape[1])
-    weight = torch.zeros(count)
-    per_chunk = max(2, config.batch // copies)
-    for first in range(0, len(piece.index), per_chunk - 1):
-        part = _Piece(*(value[first : first + per_chunk] for value in vars(piece).values()))
-        seen = _observe(track, part, frame, camera, device)
-        part = _Piece(part.index, part.valid, part.weight * _usable(seen).cpu()[:, None])
+    copies, joints_count = config.samples, track.xy.shape[1]
+    pieces = _cut(len(plan.kept), config.window)
+    base, end = plan.frames_of(*plan.about(plan.first, plan.stop), config.window)
+    noise = _noise(time_s[plan.kept], joints_count + 1, base, end, config)
+    total = torch.zeros(copies, end - base, joints_count, 3)
+    error = torch.zeros(end - base, joints_count)
+    weight = torch.zeros(end - base)
+    for first, stop in _batches(plan, max(2, config.batch // copies)):
+        start, last = plan.about(first, stop)
+        part = pieces.select(slice(start, last))
+        seen = _observe(track, plan.kept, part, frame, camera, device)
+        part = _Piece(part.index - base, part.valid, part.weight * _usable(seen).cpu()[:, None])
         joints = _denoise(seen, part, noise, lifter, config).cpu()
         expected = _expected_error(seen, lifter).cpu()
-        for w in range(len(part.index)):
+        for w in range(first - start, stop - start):
             error.index_add_(0, part.index[w], expected[w] * part.weight[w][:, None])
             total.index_add_(1, part.index[w], joints[:, w] * part.weight[w][:, None, None])
             weight.index_add_(0, part.index[w], part.weight[w])
-        if first + per_chunk >= len(piece.index):
-            break
-    known, time_s = (weight > 1e-6).numpy(), track.time_s[track.kept]
+    known, kept_s = (weight > 1e-6).numpy(), time_s[plan.kept[base:end]]
     weight = weight.clamp_min(1e-6)
-    motions = _fill((total / weight[:, None, None]).double().numpy(), known, time_s)
-    return motions, _fill((error / weight[:, None])[None, ..., None].double().numpy(), known, time_s)[0, ..., 0]
+    motions = _fill((total / weight[:, None, None]).double().numpy(), known, kept_s)
+    error = _fill((error / weight[:, None])[None, ..., None].double().numpy(), known, kept_s)[0, ..., 0]
+    wanted = slice(plan.kept_first - base, plan.kept_stop - base)
+    return motions[:, wanted], error[wanted]
+
+
+def _batches(plan: _Plan, size: int) -> list[tuple[int, int]]:
+    """Return the windows to answer for, first and past the last, of every batch of about ``size`` windows."""
+    start, end = plan.about(plan.first, plan.stop)
+    if end - start <= size:
+        return [(plan.first, plan.stop)]
+    own = max(1, size - 2 * plan.reach)
+    return [(first, min(first + own, plan.stop)) for first in range(plan.first, plan.stop, own)]
 
 
 def _expected_error(seen: Observation, lifter: Lifter) -> Tensor:
@@ -163,9 +279,11 @@ def _expected_error(seen: Observation, lifter: Lifter) -> Tensor:
     return expected_error(lifter.model, lifter.spread, build_scene(seen, lifter.skeleton), lifter.skeleton)
 
 
-def _observe(track: _Track, part: _Piece, frame: CanonicalFrame, camera: Camera, device: torch.device) -> Observation:
+def _observe(
+    track: _Track, kept: np.ndarray, part: _Piece, frame: CanonicalFrame, camera: Camera, device: torch.device
+) -> Observation:
     R, t = frame.camera(camera)
-    index = track.kept[part.index.numpy()]
+    index = kept[part.index.numpy()] - track.row
     windows = len(index)
 
     def tensor(array: np.ndarray) -> Tensor:
@@ -228,8 +346,9 @@ def _fill(joints: np.ndarray, known: np.ndarray, time_s: np.ndarray) -> np.ndarr
 
 
 def _to_site(
-    person: Keypoints2D,
+    part: LiftPart,
     track: _Track,
+    plan: _Plan,
     samples: np.ndarray,
     expected: np.ndarray,
     frame: CanonicalFrame,
@@ -237,31 +356,41 @@ def _to_site(
 ) -> Motion3D:
     mean = samples.mean(0)
     spread = np.sqrt(((samples - mean) ** 2).sum(-1).mean(0) + expected**2)
-    joints, spread = _own_frames(track, mean, spread, frame, camera)
+    joints, spread = _own_frames(part, track, plan, mean, spread, frame, camera)
+    here = slice(part.first - part.row, part.stop - part.row)
     return Motion3D(
-        person=person.person,
-        skeleton=person.skeleton,
-        frames=person.frames,
-        time_s=person.time_s,
+        person=part.keypoints.person,
+        skeleton=part.keypoints.skeleton,
+        frames=part.keypoints.frames[here],
+        time_s=part.keypoints.time_s[here],
         joints=frame.to_site(joints),
         spread=spread,
     )
 
 
 def _own_frames(
-    track: _Track, mean: np.ndarray, spread: np.ndarray, frame: CanonicalFrame, camera: Camera
+    part: LiftPart,
+    track: _Track,
+    plan: _Plan,
+    mean: np.ndarray,
+    spread: np.ndarray,
+    frame: CanonicalFrame,
+    camera: Camera,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """From the kept frames to all frames ``(T,J,3)``: interpolated in time, then drawn to the frame's own rays."""
-    if len(track.kept) == len(track.time_s):
-        return mean, spread
-    kept_s = track.time_s[track.kept]
-    joints = PchipInterpolator(kept_s, mean, axis=0)(track.time_s)
-    spread = np.stack([np.interp(track.time_s, kept_s, column) for column in spread.T], 1)
+    """From the kept frames to the part's frames ``(T,J,3)``: interpolated in time, then drawn to their own rays."""
+    kept = plan.kept[plan.kept_first : plan.kept_stop]
+    if len(plan.kept) == len(part.time_s):
+        here = slice(part.first - plan.kept_first, part.stop - plan.kept_first)
+        return mean[here], spread[here]
+    time_s, kept_s = part.time_s[part.first : part.stop], part.time_s[kept]
+    joints = PchipInterpolator(kept_s, mean, axis=0)(time_s)
+    spread = np.stack([np.interp(time_s, kept_s, column) for column in spread.T], 1)
     R, t = frame.camera(camera)
     in_camera = joints @ R.T + t
     depth = np.maximum(in_camera[..., 2:], geometry.NEAR_M)
-    on_ray = np.concatenate([track.xy, np.ones_like(depth)], -1) * depth
-    gain = observation_gain(torch.as_tensor(track.score)).numpy()[..., None]
-    gain[track.kept] = 0.0  # these were triangulated with their rays
+    here = slice(part.first - track.row, part.stop - track.row)
+    on_ray = np.concatenate([track.xy[here], np.ones_like(depth)], -1) * depth
+    gain = observation_gain(torch.as_tensor(track.score[here])).numpy()[..., None]
+    gain[np.isin(np.arange(part.first, part.stop), kept)] = 0.0  # these were triangulated with their rays
     moved = in_camera + gain * (on_ray - in_camera)
     return (moved - t) @ R, spread

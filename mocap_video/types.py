@@ -6,6 +6,7 @@ Letters in shapes: T frames, J joints, V views. Frames of reference and the mean
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -307,9 +308,9 @@ class Person:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """The result for one clip."""
+    """The result for one clip. ``people`` of a long one are read from disk when asked for: take one at a time."""
 
     video: VideoInfo
     calibration: Calibration
-    people: tuple[Person, ...]
+    people: Sequence[Person]
     provenance: dict[str, object]

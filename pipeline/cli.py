@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -105,6 +107,20 @@ def _people(_ctx: click.Context, _option: click.Parameter, value: str) -> tuple[
     return numbers
 
 
+def _moment(_ctx: click.Context, _option: click.Parameter, value: str | None) -> datetime | None:
+    """Parse a date with its time of day, ISO 8601."""
+    if value is None:
+        return None
+    try:
+        if len(value) <= len("2026-03-01"):
+            raise ValueError
+        return datetime.fromisoformat(re.sub("[zZ]$", "+00:00", value))  # Python 3.10 knows no Z
+    except ValueError as error:
+        raise click.BadParameter(
+            f"expected a date and time in ISO 8601, such as 2026-03-01T22:00:00+01:00, got {value!r}"
+        ) from error
+
+
 def _formats(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
     """Parse ``csv,...`` against the formats there are."""
     if not value:
@@ -172,6 +188,7 @@ def _with_options(command: Command, options: list[Callable[[Command], Command]])
     epilog=examples(
         "mocap-video run clip.mp4 --calib cam.yaml -o out/clip",
         "mocap-video run clip.mp4 --calib cam.yaml --people 1 --height 1.80 --start 2 --end 12",
+        "mocap-video run night.mp4 --calib cam.yaml --motion-gate --start-time 2026-03-01T22:00:00+01:00",
     )
 )
 @verbosity
@@ -181,6 +198,14 @@ def _with_options(command: Command, options: list[Callable[[Command], Command]])
 @click.option("--people", default="all", show_default=True, callback=_people, help="All, or numbers such as 1,3.")
 @click.option("--start", type=click.FloatRange(min=0), metavar="S", help="Seconds into the clip to begin at.")
 @click.option("--end", type=click.FloatRange(min=0, min_open=True), metavar="S", help="Seconds to end before.")
+@click.option(
+    "--start-time",
+    "began",
+    callback=_moment,
+    metavar="ISO8601",
+    help="Wall clock at the video's first frame; people.csv then has the clock of every row.",
+)
+@click.option("--motion-gate", is_flag=True, help="Skip stretches in which nothing moves, and say which.")
 @click.option("--export", "formats", callback=_formats, metavar="csv", help="Also write these formats.")
 @body_options
 @lifting_options
@@ -191,19 +216,27 @@ def run(
     people: tuple[int, ...] | None,
     start: float | None,
     end: float | None,
+    began: datetime | None,
+    motion_gate: bool,
     formats: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
     """Turn a video and its camera's calibration into motion, meshes over the video and a top view.
 
-    Run again with other options and only the stages they touch are computed anew.
+    Run again with other options and only the stages they touch are computed anew. A long recording is worked on in
+    pieces; killed at any point, the same command goes on from the last finished one.
     """
+    from dataclasses import replace
+
     from mocap_video.pipeline.run import Clip, run_clip
 
     output = output or Path("out") / clip.stem
     settings = _settings(**options)
-    run_clip(Clip(clip, start, end), calib, output, settings, _progress(), only=people, formats=formats)
+    if motion_gate:
+        config = replace(settings.config, gate=replace(settings.config.gate, on=True))
+        settings = replace(settings, config=config)
+    run_clip(Clip(clip, start, end, began), calib, output, settings, _progress(), only=people, formats=formats)
     _finish(output, as_json)
 
 

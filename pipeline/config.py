@@ -1,7 +1,7 @@
 """Configurations: a file of ``configs/`` or the user's own, parsed once to frozen dataclasses.
 
-A file is a mmengine config (Python, YAML or JSON) with the sections ``front_end``, ``people``, ``lift``, ``fit`` and
-``render``. An unknown section or option is refused with the nearest name that exists.
+A file is a mmengine config (Python, YAML or JSON) with the sections ``front_end``, ``people``, ``lift``, ``fit``,
+``render``, ``pieces`` and ``gate``. An unknown section or option is refused with the nearest name that exists.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from mocap_video.detectors.front_end import FrontEndConfig, missing_parts
 from mocap_video.errors import ConfigError
 from mocap_video.lifter.fit import FitConfig
 from mocap_video.lifter.lift import LiftConfig
+from mocap_video.pipeline.gate import MotionGateConfig
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +57,17 @@ class RenderConfig:
 
 
 @dataclass(frozen=True)
+class PiecesConfig:
+    """How a recording is cut: pieces of about ``length_s``, each of which is kept on disk once it is done."""
+
+    length_s: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.length_s > 0:
+            raise ValueError(f"length_s: expected a positive number of seconds, got {self.length_s}")
+
+
+@dataclass(frozen=True)
 class Config:
     """What a user may choose for one clip, stage by stage. ``reason``: why ``auto`` took it, "" where it did not."""
 
@@ -66,6 +78,8 @@ class Config:
     lift: LiftConfig = field(default_factory=LiftConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    pieces: PiecesConfig = field(default_factory=PiecesConfig)
+    gate: MotionGateConfig = field(default_factory=MotionGateConfig)
 
 
 def config_names() -> tuple[str, ...]:

@@ -17,11 +17,12 @@ from mocap_video.detectors.files.formats import read_sightings
 from mocap_video.detectors.files.identity import people_of
 from mocap_video.errors import KeypointsError, MissingAsset
 from mocap_video.pipeline.export import export
-from mocap_video.pipeline.lifting import Settings, choose_people, lift_people, origin_of
+from mocap_video.pipeline.lifting import Settings, Tracks, lift_people, origin_of
 from mocap_video.pipeline.progress import Progress
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, StageRunner, collect_warnings
 from mocap_video.skeletons import COCO17
+from mocap_video.stretches import course_of, cut_pieces, rows_of
 from mocap_video.types import Calibration, ClipResult, Keypoints2D, VideoInfo
 
 LIFTABLE = (COCO17.name,)
@@ -89,17 +90,34 @@ def lift_file(
         everyone = people_of(sightings, calibration, source.fps)
         for person in everyone:
             check_in_image(source.path, person, calibration.camera.size)
-        keypoints = choose_people(everyone, only, source.path)
+        tracks = tracks_of(everyone, settings.config.pieces.length_s).only(only, source.path)
         progress.note(describe(calibration))
         runner = StageRunner(Store(output / CACHE), progress)
-        lifted = lift_people(keypoints, calibration, settings, runner)
+        lifted = lift_people(tracks, calibration, settings, runner)
         inputs = {"keypoints": _digest(source.path), "calibration": digest_file(calib_path)}
         origin = origin_of(settings, lifted.weights, inputs)
-        result = ClipResult(_as_video(source.path, keypoints, calibration), calibration, lifted.people, origin)
+        video = _as_video(source.path, [course.time_s for course in tracks.courses], calibration)
+        result = ClipResult(video, calibration, lifted.people, origin)
         write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
         if formats:
             export(output, formats)
     return result
+
+
+def tracks_of(people: Sequence[Keypoints2D], length_s: float) -> Tracks:
+    """Return ``people`` in pieces of about ``length_s`` seconds."""
+    frames, first = np.unique(np.concatenate([person.frames for person in people]), return_index=True)
+    pieces = cut_pieces(frames, np.concatenate([person.time_s for person in people])[first], length_s)
+    courses = [course_of(person.person, person.frames, person.time_s, pieces) for person in people]
+    shelf = [
+        [
+            rows_of(person, slice(*course.rows_in(piece.index)))
+            for person, course in zip(people, courses, strict=True)
+            if piece.index in course.pieces
+        ]
+        for piece in pieces
+    ]
+    return Tracks(courses, shelf, [digest_of(values) for values in shelf])
 
 
 def _digest(path: Path) -> str:
@@ -110,8 +128,8 @@ def _digest(path: Path) -> str:
     return digest_of([(file.name, file) for file in files])
 
 
-def _as_video(path: Path, people: Sequence[Keypoints2D], calibration: Calibration) -> VideoInfo:
+def _as_video(path: Path, times_s: Sequence[np.ndarray], calibration: Calibration) -> VideoInfo:
     """Return what there is to say of the footage the keypoints came from."""
-    time_s = np.unique(np.concatenate([person.time_s for person in people]))
+    time_s = np.unique(np.concatenate(times_s))
     interval_s = float(np.median(np.diff(time_s))) if len(time_s) > 1 else 1.0
     return VideoInfo(path, calibration.camera.size, Fraction(1 / interval_s).limit_denominator(1001), time_s)

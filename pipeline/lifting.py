@@ -1,22 +1,29 @@
-"""From keypoints to bodies: what ``run`` and ``lift`` share."""
+"""From keypoints to bodies, a piece of the recording at a time: what ``run`` and ``lift`` share."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mocap_video.errors import ConfigError
+from mocap_video.lifter import fit as fitting
+from mocap_video.lifter import lift as lifts
 from mocap_video.lifter.body import BodyModel, load_body
-from mocap_video.lifter.fit import fit_bodies
-from mocap_video.lifter.lift import lift, load_lifter
+from mocap_video.lifter.fit import FitConfig, FitPart
+from mocap_video.lifter.lift import LiftConfig, Lifter, LiftPart, load_lifter
 from mocap_video.lifter.smpl import load_smpl
+from mocap_video.pipeline.cast import Cast
 from mocap_video.pipeline.config import Config
+from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.results import provenance
-from mocap_video.pipeline.stages import FIT, LIFT, StageRunner
-from mocap_video.types import BodyFit, Calibration, Keypoints2D, Motion3D, Person
+from mocap_video.pipeline.stages import FIT, LIFT, SHAPE, Shelf, StageRunner
+from mocap_video.stretches import ByPiece, Course, gathered, sampled
+from mocap_video.types import BodyFit, Calibration, Keypoints2D, Motion3D
 
 
 @dataclass(frozen=True)
@@ -34,12 +41,46 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Lifted:
-    """People with their bodies, the ``body`` model they wear, and what made them: digests of ``weights`` by name."""
+class Tracks:
+    """Everyone's keypoints: person ``i`` over the rows of ``courses[i]``, those of a piece in ``keypoints[piece]``;
+    ``keys[piece]`` stands for that in the keys of later stages.
+    """
 
-    people: tuple[Person, ...]
+    courses: Sequence[Course]
+    keypoints: ByPiece[Keypoints2D]
+    keys: Sequence[str]
+
+    def only(self, numbers: tuple[int, ...] | None, source: Path) -> Tracks:
+        """Return the people named in ``numbers``, all where None; ``ConfigError`` for one who is not in ``source``."""
+        found = {course.person: course for course in self.courses}
+        absent = [number for number in numbers or () if number not in found]
+        if absent:
+            raise ConfigError(
+                f"--people: person {absent[0]} is not in {source}; found: {', '.join(map(str, sorted(found)))}. "
+                "The numbers are those in people.csv of the results with all, and in the overlay of a video."
+            )
+        return self if numbers is None else replace(self, courses=[found[number] for number in numbers])
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The ``betas (10)`` of a ``person``'s body."""
+
+    person: int
+    betas: np.ndarray
+
+
+@dataclass(frozen=True)
+class Lifted:
+    """People with their bodies, the ``body`` model they wear, and what made them: digests of ``weights`` by name.
+
+    ``keys`` stand for all that is known of each piece in the keys of later stages.
+    """
+
+    people: Cast
     body: BodyModel
     weights: dict[str, str]
+    keys: Sequence[str]
 
 
 def choose_device(name: str) -> str:
@@ -57,47 +98,124 @@ def origin_of(settings: Settings, weights: Mapping[str, str], inputs: Mapping[st
     return {**origin, "device": settings.device, "inputs": dict(inputs)}
 
 
-def choose_people(everyone: Sequence[Keypoints2D], only: tuple[int, ...] | None, source: Path) -> Sequence[Keypoints2D]:
-    """Return the people of ``source`` named in ``only``, all where None; ``ConfigError`` for one who is not there."""
-    found = {keypoints.person: keypoints for keypoints in everyone}
-    if only is None:
-        return everyone
-    absent = [number for number in only if number not in found]
-    if absent:
-        raise ConfigError(
-            f"--people: person {absent[0]} is not in {source}; found: {', '.join(map(str, sorted(found)))}. "
-            "The numbers are those in people.csv of the results with all, and in the overlay of a video."
-        )
-    return [found[number] for number in only]
-
-
-def lift_people(
-    keypoints: Sequence[Keypoints2D], calibration: Calibration, settings: Settings, runner: StageRunner
-) -> Lifted:
+def lift_people(tracks: Tracks, calibration: Calibration, settings: Settings, runner: StageRunner) -> Lifted:
     """Lift everyone to 3D and fit a body to each."""
     config, chosen = settings.config, settings.smpl_model
     body = load_smpl(chosen, trust=settings.trust) if chosen else load_body("neutral")
     weights = {"body": f"{body.name} {body.digest}"}
-    if not keypoints:
-        return Lifted((), body, weights)
-    if config.fit.height_m is not None and len(keypoints) > 1:
+    if not tracks.courses:
+        return Lifted(Cast.of([]), body, weights, [])
+    if config.fit.height_m is not None and len(tracks.courses) > 1:
         raise ConfigError(
-            f"--height {config.fit.height_m:g}: one height for {len(keypoints)} people. Say whose it is: --people N."
+            f"--height {config.fit.height_m:g}: one height for {len(tracks.courses)} people. Say whose it is: "
+            "--people N."
         )
     lifter = load_lifter(settings.weights, settings.device)
-    scene = (list(keypoints), calibration.camera, calibration.ground)
-    motions = runner.values(
-        LIFT,
-        (*scene, config.lift, settings.device, lifter.digest),
-        Motion3D,
-        lambda _: lift(keypoints, calibration, lifter, config.lift),
-    )
-    fit = replace(config.fit, device=settings.device)
-    bodies = runner.values(
-        FIT,
-        (*scene, motions, fit, body.digest),
-        BodyFit,
-        lambda _: fit_bodies(keypoints, motions, calibration, body, fit),
-    )
-    people = tuple(Person(*parts) for parts in zip(keypoints, motions, bodies, strict=True))
-    return Lifted(people, body, {**weights, "lifter": lifter.digest})
+    stages = _Stages(tracks, calibration, body, lifter, replace(config.fit, device=settings.device), runner)
+    motions = stages.lift(config.lift, settings.device)
+    shapes = stages.shape(motions)
+    bodies = stages.fit(motions, shapes)
+    people = Cast(tracks.courses, tracks.keypoints, motions, bodies)
+    return Lifted(people, body, {**weights, "lifter": lifter.digest}, bodies.keys)
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """What the stages from keypoints to bodies share."""
+
+    tracks: Tracks
+    calibration: Calibration
+    body: BodyModel
+    lifter: Lifter
+    config: FitConfig
+    runner: StageRunner
+
+    def lift(self, options: LiftConfig, device: str) -> Shelf[Motion3D]:
+        """Lift everyone, each piece with what of its neighbours decides it."""
+        with self.runner.in_pieces(LIFT, Motion3D) as pieces:
+            for piece in range(len(self.tracks.keypoints)):
+                spans = self._spans(piece, lambda *rows: lifts.rows_needed(*rows, options))
+                inputs = (*self._scene(spans, self.tracks.keys), options, device, self.lifter.digest)
+                pieces.add(inputs, functools.partial(self._lifted, spans, options))
+        return pieces.shelf
+
+    def shape(self, motions: Shelf[Motion3D]) -> dict[int, np.ndarray]:
+        """Find one shape a person from a sample of the whole track: betas ``(10)`` by person."""
+
+        def compute(_: Advance) -> list[Shape]:
+            return [self._shape(course, motions) for course in self.tracks.courses]
+
+        people = [(course.person, course.time_s) for course in self.tracks.courses]
+        inputs = (people, self.tracks.keys, motions.keys, self.calibration.camera, self.calibration.ground,
+                  self.config, self.body.digest)  # fmt: skip
+        return {shape.person: shape.betas for shape in self.runner.values(SHAPE, inputs, Shape, compute)}
+
+    def fit(self, motions: Shelf[Motion3D], shapes: Mapping[int, np.ndarray]) -> Shelf[BodyFit]:
+        """Fit everyone's poses, each piece with what of its neighbours decides it."""
+        with self.runner.in_pieces(FIT, BodyFit) as pieces:
+            for piece in range(len(self.tracks.keypoints)):
+                spans = self._spans(piece, lambda *rows: fitting.rows_needed(*rows, self.config))
+                betas = [shapes[span.course.person] for span in spans]
+                inputs = (*self._scene(spans, self.tracks.keys, motions.keys), betas, self.config, self.body.digest)
+                pieces.add(inputs, functools.partial(self._fitted, spans, motions, betas))
+        return pieces.shelf
+
+    def _spans(self, piece: int, needed: Callable[[np.ndarray, int, int], tuple[int, int]]) -> list[_Span]:
+        """Return whose rows ``piece`` holds, and which rows of theirs decide those."""
+        spans = []
+        for course in self.tracks.courses:
+            first, stop = course.rows_in(piece)
+            if first < stop:
+                spans.append(_Span(course, first, stop, *needed(course.time_s, first, stop)))
+        return spans
+
+    def _scene(self, spans: Sequence[_Span], *keys: Sequence[str]) -> tuple[object, ...]:
+        """Return what a piece with ``spans`` is made of: all pieces, by their ``keys``, in which these have rows."""
+        pieces = sorted({piece for span in spans for piece in span.pieces})
+        rows = [(span.course.person, span.course.time_s, span.first, span.stop) for span in spans]
+        about = [part[piece] for part in keys for piece in pieces]
+        return rows, about, self.calibration.camera, self.calibration.ground
+
+    def _lifted(self, spans: Sequence[_Span], options: LiftConfig, _: Advance) -> list[Motion3D]:
+        parts = []
+        for span in spans:
+            keypoints = gathered(self.tracks.keypoints, span.course, span.start, span.end)
+            parts.append(LiftPart(keypoints, span.start, span.first, span.stop, span.course.time_s))
+        return lifts.lift_parts(parts, self.calibration, self.lifter, options)
+
+    def _shape(self, course: Course, motions: Shelf[Motion3D]) -> Shape:
+        rows = fitting.shape_rows(course.time_s, self.config)
+        shelves = (self.tracks.keypoints, motions)
+        keypoints, motion = (sampled(shelf, course, rows) for shelf in shelves)
+        return Shape(course.person, fitting.fit_shape(keypoints, motion, self.calibration, self.body, self.config))
+
+    def _fitted(
+        self, spans: Sequence[_Span], motions: Shelf[Motion3D], betas: Sequence[np.ndarray], _: Advance
+    ) -> list[BodyFit]:
+        parts = []
+        for span in spans:
+            keypoints = gathered(self.tracks.keypoints, span.course, span.start, span.end)
+            motion = gathered(motions, span.course, span.start, span.end)
+            parts.append(FitPart(keypoints, motion, span.start, span.first, span.stop, span.course.time_s))
+        return fitting.fit_parts(parts, betas, self.calibration, self.body, self.config)
+
+
+@dataclass(frozen=True)
+class _Span:
+    """Rows ``first`` to before ``stop`` of a course, and ``start`` to before ``end``: those that decide them."""
+
+    course: Course
+    first: int
+    stop: int
+    start: int
+    end: int
+
+    @property
+    def pieces(self) -> list[int]:
+        """The pieces that hold the rows that decide."""
+        inside = []
+        for piece in self.course.pieces:
+            first, stop = self.course.rows_in(piece)
+            if first < self.end and stop > self.start:
+                inside.append(piece)
+        return inside

@@ -9,6 +9,11 @@ from mocap_video.types import GroundPlane
 
 SPEED_WINDOW_S = 0.3
 CONTACT_WINDOW_S = 0.2
+REACH_S = 0.5 * max(SPEED_WINDOW_S, CONTACT_WINDOW_S) + 1e-3
+"""Frames farther away than this, s, do not matter to what is told of a frame, but for neighbours in a slow video: so
+much of a track is read about a piece of it.
+"""
+
 CONTACT_HEIGHT_M = 0.15
 CONTACT_SPEED_M_S = 0.5
 TRUST_SPREAD_M = 0.25

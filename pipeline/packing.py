@@ -31,12 +31,16 @@ def _pack_into(arrays: dict[str, np.ndarray], name: str, value: Any) -> None:
         arrays[name] = value
     elif isinstance(value, _SCALARS):
         arrays[name] = np.asarray(value)
+    elif isinstance(value, tuple):
+        arrays[f"{name}/count"] = np.asarray(len(value))
+        for position, item in enumerate(value):
+            _pack_into(arrays, f"{name}/{position}", item)
     elif dataclasses.is_dataclass(value):
         for part in dataclasses.fields(value):
             _pack_into(arrays, f"{name}/{part.name}", getattr(value, part.name))
     else:
         raise TypeError(
-            f"pack: {name}: expected an array, a number, a string or a dataclass, got {type(value).__name__}"
+            f"pack: {name}: expected an array, a number, a string, a tuple or a dataclass, got {type(value).__name__}"
         )
 
 
@@ -47,4 +51,7 @@ def _unpack(kind: Any, arrays: Mapping[str, np.ndarray], name: str) -> Any:
             part.name: _unpack(hints[part.name], arrays, f"{name}/{part.name}") for part in dataclasses.fields(kind)
         }
         return typing.cast(Any, kind)(**parts)
+    if typing.get_origin(kind) is tuple:
+        item, _ = typing.get_args(kind)  # tuple[item, ...]
+        return tuple(_unpack(item, arrays, f"{name}/{position}") for position in range(int(arrays[f"{name}/count"])))
     return arrays[name] if kind is np.ndarray else kind(arrays[name].item())

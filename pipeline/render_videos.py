@@ -1,4 +1,8 @@
-"""The three videos in one pass: each frame is decoded, drawn and written before the next, so memory stays constant."""
+"""The three videos in one pass: each frame is decoded, drawn and written before the next, so memory stays constant.
+
+A recording is drawn a piece at a time, each from the people of that piece alone; the pieces are joined without encoding
+them again.
+"""
 
 from __future__ import annotations
 
@@ -13,17 +17,21 @@ import numpy as np
 import torch
 from scipy import sparse
 
+from mocap_video.calib.ground import canonical_frame
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.pipeline import measures
+from mocap_video.pipeline.cast import Cast
 from mocap_video.pipeline.config import RenderConfig
 from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.video import VideoWriter
 from mocap_video.render.mesh import PosedMesh, person_colour
 from mocap_video.render.overlay import OverlayRenderer
+from mocap_video.render.paper import PageMap, fit_page
 from mocap_video.render.review import ReviewBoard
 from mocap_video.render.topview import GroundPath, TopView
 from mocap_video.render.yuv import lay, yuv420_from_rgb
+from mocap_video.stretches import gathered
 from mocap_video.types import BodyFit, Calibration, Person, StoredFrame, Yuv420
 
 FULL_TRUST = 0.3
@@ -138,16 +146,58 @@ class _Encoders:
             pending.result()
 
 
+@dataclass(frozen=True)
+class Scenery:
+    """What all pieces of a recording's videos share: the camera, the ``body`` that people wear, the ``page`` of the top
+    view, which holds everyone's whole way, and how it all looks.
+    """
+
+    calibration: Calibration
+    body: BodyModel
+    page: PageMap
+    config: RenderConfig
+
+
+def page_of(people: Cast, calibration: Calibration, config: RenderConfig) -> PageMap:
+    """Return the top view's page, going through everyone's way once."""
+    frame = canonical_frame(calibration.camera, calibration.ground)
+    corners = []
+    for course in people.courses:
+        for piece in course.pieces:
+            roots = gathered(people.bodies, course, *course.rows_in(piece)).joints[:, 0]
+            ground = frame.to_canonical(roots)[:, [0, 2]]
+            corners.append(np.stack([ground.min(0), ground.max(0)]))
+    return fit_page(corners, (config.topview_px, config.topview_px))
+
+
+def people_about(people: Cast, start_s: float, end_s: float, fade_s: float) -> list[Person]:
+    """Return who is in the videos from ``start_s`` to ``end_s`` s, with what of their way is still shown, and with the
+    frames about these that decide what is told of them.
+    """
+    begin_s = start_s - max(fade_s, measures.REACH_S)
+    found = []
+    for course in people.courses:
+        first, stop = np.searchsorted(course.time_s, [begin_s, end_s + measures.REACH_S]).tolist()
+        first = max(0, first - 1)  # a trail reaches to the frame before
+        if first < stop and course.time_s[first] < end_s and course.time_s[stop - 1] >= begin_s:
+            found.append(people.rows(course, first, stop))
+    return found
+
+
 def write_videos(
     frames: Iterable[StoredFrame],
     people: Sequence[Person],
-    calibration: Calibration,
-    body: BodyModel,
-    config: RenderConfig,
-    folder: Path,
+    stage: Scenery,
+    paths: Sequence[Path],
     advance: Advance,
+    *,
+    origin_s: float | None = None,
 ) -> None:
-    """Write the overlay, the top view and both side by side into ``folder``, each whole or not at all."""
+    """Write the overlay, the top view and both side by side to ``paths``, each whole or not at all.
+
+    ``origin_s`` is the time s of the first frame of all, where these are not the first.
+    """
+    calibration, config, body = stage.calibration, stage.config, stage.body
     actors = [_Actor.of(person, body) for person in people]
     camera = calibration.camera
     topview_size = (config.topview_px, config.topview_px)
@@ -155,11 +205,12 @@ def write_videos(
     sizes = (camera.size, topview_size, board.size)
     with contextlib.ExitStack() as stack:
         writers = [
-            stack.enter_context(VideoWriter(folder / name, size)) for name, size in zip(VIDEO_NAMES, sizes, strict=True)
+            stack.enter_context(VideoWriter(path, size, origin_s=origin_s))
+            for path, size in zip(paths, sizes, strict=True)
         ]
         overlay = stack.enter_context(OverlayRenderer(camera, opacity=config.opacity))
         topview = stack.enter_context(
-            TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s)
+            TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s, page=stage.page)
         )
         encoders = stack.enter_context(_Encoders(writers, board))
         for frame in frames:

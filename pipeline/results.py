@@ -12,8 +12,9 @@ import platform
 import re
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -29,15 +30,24 @@ from mocap_video.calib.checks import summarize
 from mocap_video.calib.geometry import project
 from mocap_video.errors import ArtifactError
 from mocap_video.pipeline import measures
+from mocap_video.pipeline.cast import Cast
+from mocap_video.pipeline.npz import open_npz
 from mocap_video.pipeline.stages import StageRecord
 from mocap_video.skeletons import COCO17
-from mocap_video.types import Calibration, Camera, ClipResult, Person, VideoInfo
+from mocap_video.stretches import Course
+from mocap_video.types import Calibration, Camera, ClipResult, GroundPlane, Person, VideoInfo
 
 REPORT_VERSION = 1
-CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust")
+CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust", "clock")
 
 _PERSON_FILE = re.compile(r"(\d{3,})\.npz")
 _CONTACT_NAMES = {(False, False): "none", (True, False): "left", (False, True): "right", (True, True): "both"}
+
+_QUALITY_ROWS = 4096
+"""At most so many of a person's frames, evenly spread, go into the figures of report.json."""
+
+_LEAST_ROWS = 2
+"""A slow video's speeds reach over so many frames, however long they last."""
 
 _T = -1  # stands for the number of frames
 _LAYOUT: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -121,9 +131,18 @@ def person_record(person: Person, *, framerate: float, body_model: str) -> Perso
 
 def write_person(record: PersonRecord, path: Path) -> None:
     """Write people/NNN.npz: plain numpy arrays under the names of ``PersonRecord``, no pickles."""
-    arrays: dict[str, Any] = {name: np.asarray(getattr(record, name)) for name in _LAYOUT}
-    with atomic_write(path) as partial, partial.open("wb") as stream:
-        np.savez(stream, allow_pickle=False, **arrays)
+    write_person_parts([record], path)
+
+
+def write_person_parts(records: Iterable[PersonRecord], path: Path) -> None:
+    """Write people/NNN.npz of one person from ``records`` of the person's rows, one after another; what holds for all
+    rows is that of the last.
+    """
+    with open_npz(path) as npz:
+        for record in records:
+            arrays = {name: np.asarray(getattr(record, name)) for name in _LAYOUT}
+            npz.append({name: array for name, array in arrays.items() if _T in _LAYOUT[name][1]})
+            npz.put({name: array for name, array in arrays.items() if _T not in _LAYOUT[name][1]})
 
 
 def read_person(path: Path) -> PersonRecord:
@@ -157,45 +176,80 @@ def write_results(
     body_model: str,
     stages: Sequence[StageRecord],
     warnings: Sequence[str],
+    began: datetime | None = None,
+    skipped_s: Sequence[tuple[float, float]] = (),
 ) -> None:
-    """Write people/NNN.npz, people.csv and report.json into ``folder``, and remove the people of an earlier run."""
+    """Write people/NNN.npz, people.csv and report.json into ``folder``, and remove the people of an earlier run.
+
+    ``began``: the wall clock at the video's first frame, None where it is not known. ``skipped_s``: from when to when,
+    s, nobody was looked for. People are read and written a piece at a time.
+    """
     report = folder / "report.json"
     with storage_errors(report):
         report.unlink(missing_ok=True)  # what an earlier run reported is not true of a half-rewritten folder
-    written = {folder / "people" / f"{person.keypoints.person:03d}.npz": person for person in result.people}
-    for path, person in written.items():
-        write_person(person_record(person, framerate=float(result.video.rate), body_model=body_model), path)
+    cast = Cast.of(result.people)
+    rate = float(result.video.rate)
+    written = {folder / "people" / f"{course.person:03d}.npz": course for course in cast.courses}
+    for path, course in written.items():
+        parts = (cast.rows(course, *course.rows_in(piece)) for piece in course.pieces)
+        write_person_parts((person_record(part, framerate=rate, body_model=body_model) for part in parts), path)
     for path in person_files(folder):
         if path not in written:
             with storage_errors(path):
                 path.unlink()
-    write_people_csv(result, folder / "people.csv")
+    write_people_csv(result, folder / "people.csv", began)
     with atomic_write(report) as partial:
-        partial.write_text(strict_json(_report(result, stages, warnings)), encoding="utf-8")
+        told = _report(result, stages, warnings, began, skipped_s)
+        partial.write_text(strict_json(told), encoding="utf-8")
 
 
-def write_people_csv(result: ClipResult, path: Path) -> None:
+def write_people_csv(result: ClipResult, path: Path, began: datetime | None = None) -> None:
     """Write one row per person and frame under ``CSV_HEADER``.
 
     x, y, z: the root (mid-hip) as lifted, m, site world; speed along the ground, m/s, over 0.3 s, empty where a frame
-    stands alone; contact: none, left, right or both feet; trust 0 to 1. How they are found: ``measures``.
+    stands alone; contact: none, left, right or both feet; trust 0 to 1. How they are found: ``measures``. clock: the
+    wall clock, ISO 8601, where ``began`` says what it was at the video's first frame; empty elsewhere.
     """
-    ground = result.calibration.ground
+    cast = Cast.of(result.people)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")
         writer.writerow(CSV_HEADER)
-        for person in result.people:
-            time_s, joints = person.motion.time_s, person.motion.joints
-            root = COCO17.root_of(joints)
-            speed = measures.ground_speed(root, time_s, ground)
-            contact = measures.foot_contact(joints, time_s, ground)
-            trust = measures.trust(person.keypoints.score, person.motion.spread, person.body.residual)
-            for i, (x, y, z) in enumerate(root):
-                writer.writerow([
-                    f"{time_s[i]:.6f}", person.motion.person, f"{x:.4f}", f"{y:.4f}", f"{z:.4f}",
-                    "" if np.isnan(speed[i]) else f"{speed[i]:.3f}",
-                    _CONTACT_NAMES[bool(contact[i, 0]), bool(contact[i, 1])], f"{trust[i]:.3f}",
-                ])  # fmt: skip
+        for course in cast.courses:
+            for piece in course.pieces:
+                first, stop = course.rows_in(piece)
+                start, end = _with_neighbours(course, first, stop)
+                rows = _csv_rows(cast.rows(course, start, end), result.calibration.ground)
+                for time_s, row in zip(course.time_s[first:stop], rows[first - start : stop - start], strict=True):
+                    writer.writerow([*row, clock_at(began, time_s)])
+
+
+def _with_neighbours(course: Course, first: int, stop: int) -> tuple[int, int]:
+    """Return the rows that decide what is told of rows ``first`` to before ``stop``."""
+    times = course.time_s[[first, stop - 1]] + np.array([-1, 1]) * measures.REACH_S
+    start, end = np.searchsorted(course.time_s, times)
+    return max(0, min(int(start), first - _LEAST_ROWS)), min(len(course), max(int(end), stop + _LEAST_ROWS))
+
+
+def _csv_rows(person: Person, ground: GroundPlane) -> list[list[object]]:
+    """Return what the columns up to the last say of each of a person's rows."""
+    time_s, joints = person.motion.time_s, person.motion.joints
+    root = COCO17.root_of(joints)
+    speed = measures.ground_speed(root, time_s, ground)
+    contact = measures.foot_contact(joints, time_s, ground)
+    trust = measures.trust(person.keypoints.score, person.motion.spread, person.body.residual)
+    return [
+        [
+            f"{time_s[i]:.6f}", person.motion.person, f"{x:.4f}", f"{y:.4f}", f"{z:.4f}",
+            "" if np.isnan(speed[i]) else f"{speed[i]:.3f}",
+            _CONTACT_NAMES[bool(contact[i, 0]), bool(contact[i, 1])], f"{trust[i]:.3f}",
+        ]
+        for i, (x, y, z) in enumerate(root)
+    ]  # fmt: skip
+
+
+def clock_at(began: datetime | None, time_s: float) -> str:
+    """Return the wall clock ``time_s`` s after ``began`` in ISO 8601 to milliseconds; empty where that is unknown."""
+    return "" if began is None else (began + timedelta(seconds=float(time_s))).isoformat(timespec="milliseconds")
 
 
 def provenance(*, command: Sequence[str], config: object, weights: Mapping[str, str]) -> dict[str, object]:
@@ -261,31 +315,62 @@ class PersonQuality:
 
 def person_quality(person: Person, camera: Camera) -> PersonQuality:
     """Return the quality figures of ``person``, seen by ``camera``."""
-    keypoints, motion, body = person.keypoints, person.motion, person.body
-    with_score = keypoints.score > 0
-    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), camera)
-    distance = np.linalg.norm(pixels.numpy() - keypoints.xy, axis=-1)
-    distance = distance[with_score & valid.numpy() & np.isfinite(distance)]
+    return course_quality(Cast.of([person]), 0, camera)
+
+
+def course_quality(cast: Cast, index: int, camera: Camera) -> PersonQuality:
+    """Return the quality figures of one person of ``cast``, seen by ``camera``: of a long track over a sample of it."""
+    course = cast.courses[index]
+    every = -(-len(course) // _QUALITY_ROWS)
+    parts = [_figures(cast, course, piece, every, camera) for piece in course.pieces]
+    score, spread, distance, residual, trust = (np.concatenate(values) for values in zip(*parts, strict=True))
+    known = score[score > 0]
     return PersonQuality(
-        person=keypoints.person,
-        frames=len(keypoints.frames),
-        first_s=float(keypoints.time_s[0]),
-        last_s=float(keypoints.time_s[-1]),
-        seen_fraction=float(keypoints.seen.mean()),
-        mean_score=float(keypoints.score[with_score].mean()) if with_score.any() else float("nan"),
-        median_spread_m=float(np.median(motion.spread)),
-        median_residual_m=float(np.median(body.residual)),
-        reprojection_px=float(np.median(distance)) if len(distance) else float("nan"),
-        mean_trust=float(measures.trust(keypoints.score, motion.spread, body.residual).mean()),
+        person=course.person,
+        frames=len(course),
+        first_s=float(course.time_s[0]),
+        last_s=float(course.time_s[-1]),
+        seen_fraction=float((score > 0).any(-1).mean()),
+        mean_score=float(known.mean()) if len(known) else float("nan"),
+        median_spread_m=float(np.median(spread)),
+        median_residual_m=float(np.median(residual)),
+        reprojection_px=float(np.nanmedian(distance)) if np.isfinite(distance).any() else float("nan"),
+        mean_trust=float(trust.mean()),
     )
 
 
-def _report(result: ClipResult, stages: Sequence[StageRecord], warnings: Sequence[str]) -> dict[str, object]:
+def _figures(cast: Cast, course: Course, piece: int, every: int, camera: Camera) -> tuple[np.ndarray, ...]:
+    """Return, of one in ``every`` of a person's rows in ``piece``: keypoint scores ``(n,17)``, spread ``(n,17)`` m,
+    distance of the lifted joints from the keypoints ``(n,17)`` px (NaN where there is none), residual ``(n)`` m and
+    trust ``(n)``.
+    """
+    first, stop = course.rows_in(piece)
+    start, end = _with_neighbours(course, first, stop)
+    person = cast.rows(course, start, end)
+    keypoints, motion, body = person.keypoints, person.motion, person.body
+    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), camera)
+    distance = np.linalg.norm(pixels.numpy() - keypoints.xy, axis=-1)
+    usable = (keypoints.score > 0) & valid.numpy() & np.isfinite(distance)
+    distance = np.where(usable, distance, np.nan)
+    trust = measures.trust(keypoints.score, motion.spread, body.residual)
+    rows = np.arange(first + -first % every, stop, every) - start
+    return tuple(value[rows] for value in (keypoints.score, motion.spread, distance, body.residual, trust))
+
+
+def _report(
+    result: ClipResult,
+    stages: Sequence[StageRecord],
+    warnings: Sequence[str],
+    began: datetime | None,
+    skipped_s: Sequence[tuple[float, float]],
+) -> dict[str, object]:
+    cast = Cast.of(result.people)
     return {
         "version": REPORT_VERSION,
-        "clip": _clip_summary(result.video),
+        "clip": {**_clip_summary(result.video), "start_time": began.isoformat() if began else None},
         "calibration": _calibration_summary(result.calibration),
-        "people": [person_quality(person, result.calibration.camera) for person in result.people],
+        "people": [course_quality(cast, index, result.calibration.camera) for index in range(len(cast))],
+        "skipped_s": list(skipped_s),
         "stages": list(stages),
         "warnings": list(warnings),
         "provenance": result.provenance,

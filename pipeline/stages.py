@@ -14,11 +14,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from types import TracebackType
+from typing import Generic, TypeVar
 
 import numpy as np
 
 from mocap_video.artifacts import Store, digest_file, digest_of
+from mocap_video.errors import ArtifactError
 from mocap_video.pipeline.packing import pack, unpack
 from mocap_video.pipeline.progress import Advance, Progress
 
@@ -36,10 +38,17 @@ class Stage:
 
 
 FILM = Stage("film", 2)
-PEOPLE = Stage("people", 1)
-LIFT = Stage("lift", 2)
-FIT = Stage("fit", 2)
-VIDEOS = Stage("videos", 3)
+GATE = Stage("gate", 1)
+PEOPLE = Stage("people", 2)
+TRACKS = Stage("tracks", 1)
+LIFT = Stage("lift", 3)
+SHAPE = Stage("shape", 1)
+FIT = Stage("fit", 3)
+SEGMENTS = Stage("segments", 1)
+VIDEOS = Stage("videos", 4)
+
+_NEAR = 4
+"""Pieces of a stage that stay in memory."""
 
 CACHE = ".cache"
 """Where, in a results folder, finished stages lie. It may be deleted: the next run then computes everything."""
@@ -47,12 +56,62 @@ CACHE = ".cache"
 
 @dataclass(frozen=True)
 class StageRecord:
-    """What became of a stage: ``seconds`` of wall clock, ``reused`` from disk, ``peak_memory_mb`` of the process."""
+    """What became of a stage: ``seconds`` of wall clock, ``reused`` from disk, ``peak_memory_mb`` of the process.
+
+    It ran over so many ``pieces`` of the recording, of which ``pieces_reused`` were answered from disk.
+    """
 
     name: str
     seconds: float
     reused: bool
     peak_memory_mb: float
+    pieces: int = 1
+    pieces_reused: int = 0
+
+
+class Shelf(Generic[Value]):
+    """A stage's values of ``kind``, a list for each piece of a recording, read from disk when they are asked for.
+
+    ``keys`` name the values of the pieces: what is made of them has these among its inputs. The last few pieces stay
+    in memory, because neighbours are asked for together.
+    """
+
+    def __init__(self, store: Store, stage: Stage, kind: type[Value]) -> None:
+        self.keys: list[str] = []
+        self._store, self._stage, self._kind = store, stage, kind
+        self._near: dict[int, list[Value]] = {}
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def __iter__(self) -> Iterator[list[Value]]:
+        return (self[piece] for piece in range(len(self)))
+
+    def __getitem__(self, piece: int, /) -> list[Value]:
+        index = range(len(self))[piece]
+        if index not in self._near:
+            arrays = self._store.get_arrays(self._stage.name, self.keys[index])
+            if arrays is None:
+                raise ArtifactError(
+                    f"{self._store.path_of(self._stage.name, self.keys[index])}: vanished or was damaged while the run "
+                    "needed it. Run again: what is missing is computed anew."
+                )
+            self._remember(index, self.unpacked(arrays))
+        return self._near[index]
+
+    def unpacked(self, arrays: dict[str, np.ndarray]) -> list[Value]:
+        """Return the values that lie in the store as ``arrays``."""
+        return unpack(self._kind, arrays)
+
+    def append(self, key: str, values: list[Value]) -> None:
+        """Take in the next piece, whose ``values`` lie in the store under ``key``."""
+        self.keys.append(key)
+        self._remember(len(self.keys) - 1, values)
+
+    def _remember(self, index: int, values: list[Value]) -> None:
+        self._near[index] = values
+        while len(self._near) > _NEAR:
+            del self._near[next(iter(self._near))]
 
 
 class StageRunner:
@@ -60,8 +119,8 @@ class StageRunner:
 
     def __init__(self, store: Store, progress: Progress) -> None:
         self.records: list[StageRecord] = []
-        self._store = store
-        self._progress = progress
+        self.store = store
+        self.progress = progress
 
     def values(
         self,
@@ -73,16 +132,12 @@ class StageRunner:
         total: int | None = None,
     ) -> list[Value]:
         """Return the values of ``kind`` that ``compute`` makes of ``inputs``, from disk where they are known."""
-        key = digest_of(stage.name, stage.version, inputs)
-        start = time.perf_counter()
-        arrays = self._store.get_arrays(stage.name, key)
-        found = None if arrays is None else unpack(kind, arrays)
-        if found is None:
-            with self._progress.stage(stage.name, total) as advance:
-                found = compute(advance)
-            self._store.put_arrays(stage.name, key, pack(found))
-        self._record(stage, start, reused=arrays is not None)
-        return found
+        with self.in_pieces(stage, kind, total) as pieces:
+            return pieces.add(inputs, compute)
+
+    def in_pieces(self, stage: Stage, kind: type[Value], total: int | None = None) -> PieceRunner[Value]:
+        """Return what runs ``stage`` a piece at a time, over ``total`` frames in all; a context manager."""
+        return PieceRunner(stage, Shelf(self.store, stage, kind), self, total)
 
     def files(
         self,
@@ -94,26 +149,91 @@ class StageRunner:
         total: int | None = None,
     ) -> None:
         """Have ``write`` make ``paths`` of ``inputs``, unless they are there with the content it gave them before."""
-        key = digest_of(stage.name, stage.version, inputs)
         start = time.perf_counter()
-        known = self._store.get_arrays(stage.name, key)
-        reused = known is not None and all(
-            path.is_file() and str(known[path.name]) == digest_file(path) for path in paths
-        )
-        if not reused:
-            for path in paths:  # stopped in the middle, the folder must not hold those of other inputs
-                path.unlink(missing_ok=True)
-            with self._progress.stage(stage.name, total) as advance:
-                write(advance)
-            self._store.put_arrays(stage.name, key, {path.name: np.asarray(digest_file(path)) for path in paths})
-        self._record(stage, start, reused=reused)
 
-    def _record(self, stage: Stage, start: float, *, reused: bool) -> None:
-        if reused:
-            self._progress.note(f"{stage.name}: nothing changed, kept from the last run")
-        record = StageRecord(stage.name, time.perf_counter() - start, reused, peak_memory_mb())
+        def shown() -> None:
+            with self.progress.stage(stage.name, total) as advance:
+                write(advance)
+
+        reused = self.kept_files(stage, inputs, paths, shown)
+        self.record(stage, start, pieces=1, reused=int(reused))
+
+    def kept_files(
+        self, stage: Stage, inputs: Sequence[object], paths: Sequence[Path], write: Callable[[], None]
+    ) -> bool:
+        """Do as ``files`` does for a part of a stage, and return whether the files were there."""
+        key = digest_of(stage.name, stage.version, inputs)
+        known = self.store.get_arrays(stage.name, key)
+        if known is not None and all(path.is_file() and str(known[path.name]) == digest_file(path) for path in paths):
+            return True
+        for path in paths:  # stopped in the middle, the folder must not hold those of other inputs
+            path.unlink(missing_ok=True)
+        write()
+        self.store.put_arrays(stage.name, key, {path.name: np.asarray(digest_file(path)) for path in paths})
+        return False
+
+    def record(self, stage: Stage, start: float, *, pieces: int, reused: int) -> None:
+        """Note that ``stage``, begun at ``start``, is done, ``reused`` of its ``pieces`` from disk."""
+        if reused == pieces:
+            self.progress.note(f"{stage.name}: nothing changed, kept from the last run")
+        elif reused:
+            self.progress.note(f"{stage.name}: {reused} of {pieces} pieces kept from the last run")
+        seconds = time.perf_counter() - start
+        record = StageRecord(stage.name, seconds, reused == pieces, peak_memory_mb(), pieces, reused)
         logger.info("%s: %.1f s%s, peak memory %.0f MB", *_line(record))
         self.records.append(record)
+
+
+class PieceRunner(Generic[Value]):
+    """Runs one stage a piece at a time; see ``StageRunner.in_pieces``. ``shelf`` holds what is done."""
+
+    def __init__(self, stage: Stage, shelf: Shelf[Value], runner: StageRunner, total: int | None) -> None:
+        self.shelf = shelf
+        self._stage, self._runner, self._total = stage, runner, total
+        self._stack = contextlib.ExitStack()
+        self._advance: Advance | None = None
+        self._passed = self._reused = 0
+
+    def __enter__(self) -> PieceRunner[Value]:
+        self._start = time.perf_counter()
+        self._stack.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
+        if error is None:
+            self._runner.record(self._stage, self._start, pieces=len(self.shelf), reused=self._reused)
+
+    def add(
+        self, inputs: Sequence[object], compute: Callable[[Advance], list[Value]], *, frames: int = 0
+    ) -> list[Value]:
+        """Return the next piece's values, which ``compute`` makes of ``inputs``, from disk where they are known.
+
+        ``frames``: how many of the total the piece is.
+        """
+        store, stage = self._runner.store, self._stage
+        key = digest_of(stage.name, stage.version, inputs)
+        arrays = store.get_arrays(stage.name, key)
+        if arrays is None:
+            values = compute(self._shown())
+            store.put_arrays(stage.name, key, pack(values))
+        else:
+            values = self.shelf.unpacked(arrays)
+            self._reused += 1
+            self._passed += frames
+            if self._advance:
+                self._advance(frames)
+        self.shelf.append(key, values)
+        return values
+
+    def _shown(self) -> Advance:
+        """Return what moves the bar on; it appears with the first piece that is not known."""
+        if self._advance is None:
+            self._advance = self._stack.enter_context(self._runner.progress.stage(self._stage.name, self._total))
+            self._advance(self._passed)
+        return self._advance
 
 
 def _line(record: StageRecord) -> tuple[str, float, str, float]:

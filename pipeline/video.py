@@ -34,7 +34,7 @@ from mocap_video.types import Frame, StoredFrame, VideoInfo, Yuv420
 
 logger = logging.getLogger(__name__)
 
-_TIME_BASE = Fraction(1, 90_000)
+TIME_BASE = Fraction(1, 90_000)
 # no B-frames: decoding order is display order, so an mp4 of variable rate states its duration right and scrubs well
 _ENCODER_OPTIONS = {"preset": "superfast", "crf": "22", "profile": "high", "g": "60", "bf": "0"}
 _BT709 = 1  # the number that stands for BT.709 as matrix, primaries and transfer function alike
@@ -56,7 +56,12 @@ def probe(path: Path) -> VideoInfo:
     """Return what the video says of itself. Time stamps come from the packets; only a few frames are decoded, unless
     the stamps prove unusable, which is logged. Raises ``VideoError`` for a file that holds no decodable video.
     """
-    scan = _scan(Path(path))
+    return Footage(path).info
+
+
+def _tell(scan: _Scan) -> None:
+    """Log what is amiss with a video."""
+    path = scan.info.path
     if scan.absent:
         logger.warning(
             "%s: %d of %d frames cannot be read: the file is cut short or does not start with a key frame",
@@ -65,10 +70,8 @@ def probe(path: Path) -> VideoInfo:
     if scan.repaired:
         logger.warning(
             "%s: the time stamps of %d frames were missing, repeated or out of order and have been repaired",
-            path,
-            scan.repaired,
-        )
-    return scan.info
+            path, scan.repaired,
+        )  # fmt: skip
 
 
 def read_tags(path: Path) -> dict[str, str]:
@@ -77,14 +80,47 @@ def read_tags(path: Path) -> dict[str, str]:
         return {**stream.metadata, **container.metadata}
 
 
+class Footage:
+    """A video that was gone through once, so that its frames can be read from anywhere: a key frame before is found by
+    seeking. Numbers and times are those of reading it from the start.
+
+    Raises ``VideoError`` as ``probe`` does, and logs the same.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._scan = _scan(Path(path))
+        _tell(self._scan)
+
+    @property
+    def info(self) -> VideoInfo:
+        """What the video says of itself."""
+        return self._scan.info
+
+    def part(self, start_s: float | None, end_s: float | None) -> tuple[int, int]:
+        """Return the first frame with ``start_s <= time_s < end_s`` and the one after the last; ``ConfigError`` where
+        there is none.
+        """
+        return _part(self._scan, start_s, end_s)
+
+    def frames(self, first: int, stop: int) -> Iterator[Frame]:
+        """Yield frames ``first`` to before ``stop`` in display order; those that cannot be decoded are left out."""
+        pictures, orientation = _stream_pictures(self._scan, first, stop), self._scan.orientation
+        return (Frame(index, time_s, rgb_of(picture, orientation)) for index, time_s, picture in pictures)
+
+    def stored_frames(self, first: int, stop: int) -> Iterator[StoredFrame]:
+        """Yield the same frames with their pictures as stored, for what draws on them only."""
+        pictures, orientation = _stream_pictures(self._scan, first, stop), self._scan.orientation
+        return (StoredFrame(index, time_s, yuv420_of(picture, orientation)) for index, time_s, picture in pictures)
+
+
 def read_frames(path: Path, *, start_s: float | None = None, end_s: float | None = None) -> Iterator[Frame]:
     """Yield the frames with ``start_s <= time_s < end_s`` in display order, decoding from the key frame before.
 
     Errors of the file or the range are raised by the call itself. Frames that cannot be decoded are left out, and the
     end of the stream logs how many; ``Frame.index`` counts them all the same, so it always agrees with ``probe``.
     """
-    scan, first, stop = _part(Path(path), start_s, end_s)
-    pictures = _stream_pictures(scan, first, stop)
+    scan = _scan(Path(path))
+    pictures = _stream_pictures(scan, *_part(scan, start_s, end_s))
     return (Frame(index, time_s, rgb_of(picture, scan.orientation)) for index, time_s, picture in pictures)
 
 
@@ -92,15 +128,14 @@ def read_stored_frames(
     path: Path, *, start_s: float | None = None, end_s: float | None = None
 ) -> Iterator[StoredFrame]:
     """Yield the same frames as ``read_frames`` with their pictures as stored, for what draws on them only."""
-    scan, first, stop = _part(Path(path), start_s, end_s)
-    pictures = _stream_pictures(scan, first, stop)
+    scan = _scan(Path(path))
+    pictures = _stream_pictures(scan, *_part(scan, start_s, end_s))
     return (StoredFrame(index, time_s, yuv420_of(picture, scan.orientation)) for index, time_s, picture in pictures)
 
 
-def _part(path: Path, start_s: float | None, end_s: float | None) -> tuple[_Scan, int, int]:
-    """Return the scan of ``path``, and the first frame in the range of seconds and the one after its last."""
-    scan = _scan(path)
-    time_s = scan.info.time_s
+def _part(scan: _Scan, start_s: float | None, end_s: float | None) -> tuple[int, int]:
+    """Return the first frame in the range of seconds and the one after its last."""
+    path, time_s = scan.info.path, scan.info.time_s
     start, end = (0.0 if start_s is None else start_s), (np.inf if end_s is None else end_s)
     if not start < end:
         raise ConfigError(f"{path}: expected a start before the end, got start {start:g} s and end {end:g} s.")
@@ -110,23 +145,30 @@ def _part(path: Path, start_s: float | None, end_s: float | None) -> tuple[_Scan
             f"{path}: no frame from {start:g} s to {end:g} s: the video runs from 0 to {time_s[-1]:.3f} s. "
             "Choose --start and --end inside it."
         )
-    return scan, int(wanted[0]), int(wanted[-1]) + 1
+    return int(wanted[0]), int(wanted[-1]) + 1
+
+
+def ticks_between(origin_s: float, time_s: float) -> int:
+    """Return the time stamp of ``time_s`` s in a file that begins at ``origin_s`` s."""
+    return round((time_s - origin_s) / TIME_BASE)
 
 
 class VideoWriter:
     """Writes an H.264 High yuv420p faststart mp4 that appears under its name only when whole.
 
     ``size`` (W, H) px of the frames that will come; an odd side is padded by repeating the last column or row, so
-    pixels keep their places. Times are those given to ``write``, from the first frame on, to 1/90000 s.
+    pixels keep their places. Times are those given to ``write``, from the first frame on, to 1/90000 s. Where that
+    frame is not the first of all, ``origin_s`` is the time of the one that is: rounding is then that of one whole file.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int]) -> None:
+    def __init__(self, path: Path, size: tuple[int, int], *, origin_s: float | None = None) -> None:
         if min(size) < 2:
             raise ValueError(f"VideoWriter.size: expected at least 2 x 2 px, got {size}")
         self._path = Path(path)
         self._size = size
         self._context = self._encoding()
-        self._first_s: float | None = None
+        self._origin_s = origin_s
+        self._first_pts: int | None = None
         self._last_pts = -1
 
     def __enter__(self) -> VideoWriter:
@@ -150,14 +192,17 @@ class VideoWriter:
         even = tuple(side + side % 2 for side in self._size)
         if picture.size != even:
             raise ValueError(f"VideoWriter.write_stored: expected a picture of {even} px, got {picture.size}")
-        if self._first_s is None:
-            self._first_s = time_s
-        pts = round((time_s - self._first_s) / _TIME_BASE)
+        if self._origin_s is None:
+            self._origin_s = time_s
+        pts = ticks_between(self._origin_s, time_s)
+        if self._first_pts is None:
+            self._first_pts = pts
+        pts -= self._first_pts
         if pts <= self._last_pts:
             raise ValueError(f"VideoWriter.write: expected a time after the last frame's, got {time_s} s")
         self._last_pts = pts
         frame = VideoFrame.from_numpy_buffer(picture.data, format="yuv420p")
-        frame.pts, frame.time_base = pts, _TIME_BASE
+        frame.pts, frame.time_base = pts, TIME_BASE
         with self._encoder_errors():
             self._container.mux(self._stream.encode(frame))
 
@@ -181,13 +226,13 @@ class VideoWriter:
         stream.width, stream.height = (side + side % 2 for side in self._size)
         stream.pix_fmt = "yuv420p"
         encoder = stream.codec_context
-        encoder.time_base = _TIME_BASE
+        encoder.time_base = TIME_BASE
         encoder.color_primaries = encoder.color_trc = encoder.colorspace = _BT709
         encoder.color_range = ColorRange.MPEG
         return stream
 
     def _finish(self) -> None:
-        if self._first_s is None:
+        if self._first_pts is None:
             raise VideoError(f"{self._path}: not written: no frame was given.")
         with self._encoder_errors():
             self._container.mux(self._stream.encode(None))
@@ -325,7 +370,7 @@ def _read_packets(container: InputContainer, stream: VideoStream) -> _Packets:
         pts=np.array(pts, float),
         dts=np.array(dts, float),
         key=np.array(key, bool),
-        time_base=stream.time_base or _TIME_BASE,
+        time_base=stream.time_base or TIME_BASE,
         rate=next((Fraction(rate) for rate in rates if rate), Fraction(30)),
         missing=max(0, stream.frames - outside - len(pts)),
     )
@@ -420,13 +465,18 @@ def _decoded_from(scan: _Scan, first: int) -> Iterator[VideoFrame]:
         yield from _decoded(container, stream, path)
 
 
+def _index_of(stamp: int, pts: np.ndarray) -> int:
+    """Return the place of ``stamp`` in ``pts (T)``, which increase; -1 where it is none of them."""
+    place = int(np.searchsorted(pts, stamp))
+    return place if place < len(pts) and pts[place] == stamp else -1
+
+
 def _stream_pictures(scan: _Scan, first: int, stop: int) -> Iterator[tuple[int, float, VideoFrame]]:
     """Yield number, time in s and picture, as decoded, of the frames from ``first`` to before ``stop``."""
     path, time_s = scan.info.path, scan.info.time_s
-    index_of_pts = None if scan.pts is None else {int(pts): index for index, pts in enumerate(scan.pts)}
     yielded, last = 0, first - 1
     for count, picture in enumerate(_decoded_from(scan, first)):
-        index = count if index_of_pts is None or picture.pts is None else index_of_pts.get(picture.pts, -1)
+        index = count if scan.pts is None or picture.pts is None else _index_of(picture.pts, scan.pts)
         if index >= stop:
             break
         if index <= last:  # before the start, or a stamp that repeats

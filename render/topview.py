@@ -68,7 +68,8 @@ class TopView(DrawsOnCanvas):
     """Draws the site from above, frame by frame; a context manager.
 
     The page's up direction is the camera's heading on the ground, so left and right are as in the video. The extent is
-    fixed by the ``paths`` of the whole clip. Nothing is kept from frame to frame.
+    fixed by the ``paths``, or it is that of ``page``, where these are only a part of the clip's. Nothing is kept from
+    frame to frame.
     """
 
     def __init__(
@@ -79,12 +80,13 @@ class TopView(DrawsOnCanvas):
         size: tuple[int, int] = (720, 720),
         *,
         fade_s: float = 6.0,
+        page: PageMap | None = None,
     ) -> None:
         self._frame: CanonicalFrame = canonical_frame(camera, ground)
         self._paths = list(paths)
         self._fade_s = fade_s
         roots = [self._frame.to_canonical(path.root)[:, [0, 2]] for path in self._paths]
-        self.page: PageMap = fit_page(roots, size)
+        self.page: PageMap = page or fit_page(roots, size)
         self._tracks = [self.page.pixels(track) for track in roots]
         self._paper = draw_paper(camera, ground, self._frame, self.page)
         self._topologies = Topologies()

@@ -34,7 +34,8 @@ from mocap_video.pipeline.video import VideoWriter, probe, read_frames
 from mocap_video.skeletons import COCO17
 from synth.runs import FRAMES, Run, Site
 
-STAGES = ["people", "lift", "fit", "videos"]
+STAGES = ["people", "tracks", "lift", "shape", "fit", "videos"]
+BEFORE_FIT = {"people": True, "tracks": True, "lift": True}
 
 
 def report_of(output: Path) -> dict:
@@ -126,7 +127,7 @@ def test_a_known_height_recomputes_only_from_the_fit_on(first_run: Run, settings
     config = replace(settings.config, fit=replace(settings.config.fit, height_m=1.93))
     site = first_run.site
     result = run_clip(Clip(site.clip), site.calib, output, replace(settings, config=config), SilentProgress())
-    assert reused(output) == {"people": True, "lift": True, "fit": False, "videos": False}
+    assert reused(output) == {**BEFORE_FIT, "shape": False, "fit": False, "videos": False}
     betas = torch.as_tensor(result.people[0].body.betas, dtype=torch.float32)
     assert float(stature(load_body("neutral"), betas)) == pytest.approx(1.93, abs=0.002)  # metres
 
@@ -166,11 +167,11 @@ def test_ctrl_c_keeps_finished_stages_and_people_and_the_next_run_goes_on(
     changed = replace(settings, config=config)
     with pytest.raises(KeyboardInterrupt):
         run_clip(Clip(site.clip), site.calib, output, changed, StopsAt("videos"))
-    assert reused(output) == {"people": True, "lift": True, "fit": True}
+    assert reused(output) == {**BEFORE_FIT, "shape": True, "fit": True}
     assert person_files(output)
     assert not any((output / name).exists() for name in VIDEO_NAMES), "videos of other options must not stay"
     run_clip(Clip(site.clip), site.calib, output, changed, SilentProgress())
-    assert reused(output) == {"people": True, "lift": True, "fit": True, "videos": False}
+    assert reused(output) == {**BEFORE_FIT, "shape": True, "fit": True, "videos": False}
     assert probe(output / "topview.mp4").size == (256, 256)
 
 
@@ -183,7 +184,7 @@ def test_killed_in_the_middle_nothing_half_written_stays_and_the_next_run_goes_o
     shutil.rmtree(output / CACHE / "videos")
     process = subprocess.Popen(command("run", site.clip, "--calib", site.calib, "-o", output), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 120
-    while not list(output.glob(".partial-*")):  # the videos are being written
+    while not list(output.glob(f"{CACHE}/segments/*/*/.partial-*")):  # the videos are being written
         assert process.poll() is None, process.stderr.read().decode() if process.stderr else ""
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -192,7 +193,7 @@ def test_killed_in_the_middle_nothing_half_written_stays_and_the_next_run_goes_o
     assert not (output / "report.json").exists()
     assert not any((output / name).exists() for name in VIDEO_NAMES)
     run_clip(Clip(site.clip), site.calib, output, settings, SilentProgress())
-    assert reused(output) == {"people": True, "lift": True, "fit": True, "videos": False}
+    assert reused(output) == {**BEFORE_FIT, "shape": True, "fit": True, "videos": False}
     assert not list(output.rglob(".partial-*"))
     assert len(probe(output / "overlay.mp4")) == FRAMES
 

@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from mocap_video.errors import ConfigError
-from mocap_video.lifter.lift import LiftConfig, Lifter, lift
+from mocap_video.lifter.lift import LiftConfig, Lifter, LiftPart, lift, lift_parts, rows_needed
 from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.spread import SpreadHead
 from mocap_video.skeletons import COCO17
-from mocap_video.types import Calibration, Camera, GroundPlane, Keypoints2D
+from mocap_video.stretches import joined, rows_of
+from mocap_video.types import Calibration, Camera, GroundPlane, Keypoints2D, Motion3D
 
 CONFIG = LiftConfig(samples=2, steps=2, window=8, batch=16)
 
@@ -109,13 +110,55 @@ def test_a_person_is_lifted_the_same_alone_and_in_company(lifter: Lifter) -> Non
     assert together[1].person == 2
 
 
+def in_parts(keypoints: Keypoints2D, seconds: float, lifter: Lifter, config: LiftConfig) -> Motion3D:
+    """Lift parts of about ``seconds``, each from no more than it needs."""
+    time_s, parts = keypoints.time_s, []
+    borders = np.searchsorted(time_s, np.arange(0, time_s[-1], seconds)).tolist()
+    for first, stop in zip(borders, [*borders[1:], len(time_s)], strict=True):
+        start, end = rows_needed(time_s, first, stop, config)
+        parts.append(LiftPart(rows_of(keypoints, slice(start, end)), start, first, stop, time_s))
+    return joined(lift_parts(parts, site(), lifter, config))
+
+
+@pytest.mark.parametrize(("fps", "steps"), [(30.0, 2), (30.0, 1), (12.0, 3), (60.0, 2)])
+def test_parts_of_a_track_are_those_of_the_whole(lifter: Lifter, fps: float, steps: int) -> None:
+    noisy = walker(seconds=9, fps=fps)
+    xy = noisy.xy + np.random.default_rng(0).normal(0, 2, noisy.xy.shape)
+    keypoints = without(replace(noisy, xy=xy), slice(40, 50))
+    config = LiftConfig(samples=2, steps=steps, window=8, batch=400)
+    (whole,) = lift([keypoints], site(), lifter, config)
+    parts = in_parts(keypoints, 2.3, lifter, config)
+    np.testing.assert_array_equal(parts.frames, keypoints.frames)
+    assert np.abs(parts.joints - whole.joints).max() < 1e-5  # m
+    assert np.abs(parts.spread / whole.spread - 1).max() < 0.1  # the head draws noise of its own for each batch
+
+
+def test_only_neighbours_are_needed() -> None:
+    keypoints = walker(seconds=60)
+    start, end = rows_needed(keypoints.time_s, 900, 1000, CONFIG)
+    assert 900 - 100 < start < 900
+    assert 1000 < end < 1000 + 100
+
+
 def test_small_batches_leave_no_seam(lifter: Lifter) -> None:
     long = walker(seconds=8)
     (whole,) = lift([long], site(), lifter, LiftConfig(samples=1, steps=2, window=8, batch=400))
     (pieces,) = lift([long], site(), lifter, LiftConfig(samples=1, steps=2, window=8, batch=4))
-    step = np.linalg.norm(np.diff(pieces.joints, axis=0), axis=-1)
-    whole_step = np.linalg.norm(np.diff(whole.joints, axis=0), axis=-1)
-    assert step.max() < 1.5 * whole_step.max() + 0.01  # m a frame
+    assert np.abs(pieces.joints - whole.joints).max() < 1e-5  # m
+
+
+def test_noise_is_the_same_whatever_part_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    from mocap_video.lifter import lift as module
+
+    monkeypatch.setattr(module, "_NOISE_BLOCK", 300)  # 20 s: ten times as long as noise lasts
+    time_s = np.arange(1000) / 15
+    whole = module._noise(time_s, 3, 0, 1000, CONFIG)
+    for first, stop in ((0, 40), (250, 350), (299, 301), (700, 1000)):
+        assert torch.allclose(module._noise(time_s, 3, first, stop, CONFIG), whole[:, first:stop], atol=1e-3)
+    lag = (whole[:, 1:] * whole[:, :-1]).mean() / (whole**2).mean()
+    seam = (whole[:, 300::300] * whole[:, 299:-1:300]).mean() / (whole**2).mean()
+    assert 0.45 < float(lag) < 0.7
+    assert abs(float(seam) - float(lag)) < 0.3, "what lasts goes on over the border of a block"
 
 
 def test_spread_is_the_expected_error_and_the_samples_deviation_in_squares(lifter: Lifter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +11,20 @@ import torch
 
 from mocap_video.calib import geometry
 from mocap_video.lifter.body import BodyModel, Posed, load_body
-from mocap_video.lifter.fit import FitConfig, fit_bodies, fit_body, stature
+from mocap_video.lifter.fit import (
+    FitConfig,
+    FitPart,
+    fit_bodies,
+    fit_body,
+    fit_parts,
+    fit_shape,
+    rows_needed,
+    shape_rows,
+    stature,
+)  # fmt: skip
 from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.skeletons import COCO17, SMPL24, SMPL_PARENTS
+from mocap_video.stretches import joined, rows_of
 from mocap_video.types import BodyFit, Calibration, Camera, GroundPlane, Keypoints2D, Motion3D
 
 # A z-up site far from its origin: R turns the body's +Y into the site's +Z.
@@ -256,6 +268,35 @@ def test_windows_of_a_long_track_meet_without_a_seam(body: BodyModel, walk: Walk
     assert _error(fit.joints, fitted.joints) < 0.005  # m
     jump = np.linalg.norm(np.diff(fit.joints - fitted.joints, axis=0), axis=-1)
     assert jump.max() < 0.02  # m a frame
+
+
+@pytest.mark.parametrize("rate", [30, 50])
+def test_parts_of_a_track_are_those_of_the_whole(body: BodyModel, rate: int) -> None:
+    """Each part is fitted from no more rows than it says that it needs; solved frames and those between."""
+    walk = _walk(body, time_s=np.arange(3 * rate) / rate)
+    config = FitConfig(window_frames=30, overlap_frames=8, batch_frames=1)  # one window at once: they stop together
+    time_s, borders = walk.motion.time_s, [0, rate // 2 + 3, 2 * rate - 1, 3 * rate]
+    whole = fit_body(walk.keypoints, walk.motion, walk.calibration, body, config)
+    parts = []
+    for first, stop in itertools.pairwise(borders):
+        start, end = rows_needed(time_s, first, stop, config)
+        keypoints, motion = (rows_of(value, slice(start, end)) for value in (walk.keypoints, walk.motion))
+        part = FitPart(keypoints, motion, start, first, stop, time_s)
+        parts += fit_parts([part], [whole.betas], walk.calibration, body, config)
+    found = joined(parts)
+    np.testing.assert_allclose(found.joints, whole.joints, atol=1e-5)  # m
+    np.testing.assert_allclose(found.residual, whole.residual, atol=1e-5)
+
+
+def test_the_shape_of_a_long_track_comes_from_a_sample_of_it(body: BodyModel, walk: Walk, fitted: BodyFit) -> None:
+    config = FitConfig(shape_sample=45)
+    rows = shape_rows(walk.motion.time_s, config)
+    assert len(rows) == 45
+    assert (rows[0], rows[-1]) == (0, 89)
+    keypoints, motion = rows_of(walk.keypoints, rows), rows_of(walk.motion, rows)
+    betas = fit_shape(keypoints, motion, walk.calibration, body, config)
+    heights = [float(stature(body, torch.as_tensor(b, dtype=torch.float32))) for b in (betas, fitted.betas)]
+    assert abs(heights[0] - heights[1]) < 0.015  # m
 
 
 def test_several_people_are_fitted_as_each_alone(body: BodyModel, walk: Walk, fitted: BodyFit) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from mocap_video.detectors import repair
 from mocap_video.detectors.standing import pose_box
-from mocap_video.detectors.tracking import TrackedPoses
+from mocap_video.detectors.tracking import NO_POSES, TrackedPoses
 from mocap_video.skeletons import COCO17
 from synth.walkers import Walk, projected, site_calibration, standing_joints
 
@@ -101,7 +101,9 @@ def test_gaps_are_bridged_by_missing_keypoints_and_boxes_between() -> None:
     poses = TrackedPoses(
         *(getattr(whole, name)[seen] for name in ("frames", "time_s", "xy", "score", "box_xyxy", "presence"))
     )
-    person = repair.person_track(poses, 4, np.arange(30), times)
+    alone = repair.Neighbours(NO_POSES, NO_POSES)
+    person, end = repair.person_track(poses, 4, np.arange(3, 27), times[3:27], alone)
+    assert end.frames.tolist() == [25, 26]
     assert person.keypoints.person == person.track.person == 4
     assert person.keypoints.frames.tolist() == list(range(3, 27))
     missing = ~person.keypoints.seen

@@ -121,7 +121,7 @@ def test_people_csv_has_a_row_per_person_and_frame(tmp_path: Path) -> None:
     _write(tmp_path, make_result(walker, stander))
     with (tmp_path / "people.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["time_s", "person", "x", "y", "z", "speed", "contact", "trust"]
+    assert list(rows[0]) == ["time_s", "person", "x", "y", "z", "speed", "contact", "trust", "clock"]
     assert [row["person"] for row in rows] == ["1"] * 30 + ["12"] * 5
     root = walker.motion.joints[:, 11:13].mean(1)
     read = np.array([[float(row[axis]) for axis in "xyz"] for row in rows[:30]])
@@ -149,7 +149,10 @@ def test_report_says_how_good_it_is_and_where_it_came_from(tmp_path: Path) -> No
     assert report["clip"]["frames"] == 30
     assert report["calibration"]["height_m"] == pytest.approx(2.0, abs=1e-6)  # m
     assert report["calibration"]["name"] == "test yard"
-    assert report["stages"] == [{"name": "people", "seconds": 1.5, "reused": False, "peak_memory_mb": 300.0}]
+    (stage,) = report["stages"]
+    assert stage == {
+        "name": "people", "seconds": 1.5, "reused": False, "peak_memory_mb": 300.0, "pieces": 1, "pieces_reused": 0,
+    }  # fmt: skip
     assert report["warnings"] == ["3 frames were lost"]
     assert set(report["provenance"]["versions"]) == {"mocap_video", "python", "torch", "numpy", "opencv", "av"}
     assert report["provenance"]["weights"] == {"lifter": "ab12"}
@@ -185,7 +188,7 @@ def test_people_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "people").iterdir()) == ["002.npz", "notes.npz"]
     _write(tmp_path, make_result())
     assert results.person_files(tmp_path) == []
-    assert (tmp_path / "people.csv").read_text() == "time_s,person,x,y,z,speed,contact,trust\n"
+    assert (tmp_path / "people.csv").read_text() == "time_s,person,x,y,z,speed,contact,trust,clock\n"
 
 
 def test_a_full_disk_leaves_no_report_and_no_half_file(tmp_path: Path) -> None:

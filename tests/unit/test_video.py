@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import resource
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 
 from mocap_video.errors import ConfigError, InputError, StorageError, VideoError
-from mocap_video.pipeline.video import VideoWriter, probe, read_frames, read_stored_frames, repair_times
+from mocap_video.pipeline.video import Footage, VideoWriter, probe, read_frames, read_stored_frames, repair_times
 from mocap_video.render.yuv import yuv420_from_rgb
 from synth import videos
 
@@ -57,6 +58,31 @@ def test_a_span_is_found_by_seeking(tmp_path: Path, suffix: str, first: int) -> 
 def test_a_span_ends_before_its_end(tmp_path: Path) -> None:
     path = videos.make_video(tmp_path / "clip.mp4", 30)
     assert _numbers(path, start_s=0.5, end_s=0.6) == [15, 16, 17]
+
+
+VARIABLE_S = np.cumsum(np.random.default_rng(2).choice([0.017, 0.033, 0.05, 0.4], 90)).tolist()
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv", ".ts", ".avi"])
+@pytest.mark.parametrize("times_s", [None, VARIABLE_S], ids=["even", "variable"])
+@pytest.mark.parametrize(
+    "options", [{"g": "12", "bf": "3"}, {"g": "250"}, {"g": "20", "bf": "2", "x264-params": "open-gop=1"}]
+)
+def test_pieces_read_by_seeking_are_the_frames_read_in_order(
+    tmp_path: Path, suffix: str, times_s: list[float] | None, options: dict[str, str]
+) -> None:
+    if suffix == ".avi" and times_s is not None:
+        pytest.skip("AVI knows no variable rate")
+    path = videos.make_video(tmp_path / f"clip{suffix}", 90, times_s=times_s, options=options)
+    in_order, footage = list(read_frames(path)), Footage(path)
+    assert [videos.number_of(frame.rgb) for frame in in_order] == list(range(90))
+    borders = [0, 1, 11, 12, 13, 40, 59, 60, 88, 90]
+    for read in (footage.frames, footage.stored_frames):
+        pieces = [frame for a, b in itertools.pairwise(borders) for frame in read(a, b)]
+        assert [(frame.index, frame.time_s) for frame in pieces] == [(f.index, f.time_s) for f in in_order]
+    for frame in footage.frames(40, 60):
+        np.testing.assert_array_equal(frame.rgb, in_order[frame.index].rgb)
+    assert footage.part(None, None) == (0, 90)
 
 
 @pytest.mark.parametrize("span", [{"start_s": 5.0}, {"start_s": 0.3, "end_s": 0.2}, {"end_s": 0.0}])
