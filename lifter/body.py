@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from mocap_video.errors import ArtifactError, MissingAsset
+from mocap_video.kept import keepable
 from mocap_video.skeletons import SMPL_PARENTS
 
 GENDERS = ("neutral", "male", "female")
@@ -152,6 +153,7 @@ def keypoint_basis(
     )
 
 
+@keepable
 def load_body(source: str | Path = "neutral") -> BodyModel:
     """Load the shipped body of a gender (``neutral``, ``male``, ``female``), or a body npz of ours by path.
 

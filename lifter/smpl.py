@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
+from mocap_video.kept import keepable
 from mocap_video.lifter.body import GENDERS, SOLES, BodyModel, KeypointBasis, keypoint_basis
 from mocap_video.lifter.unpickling import UNREADABLE, ArrayUnpickler
 from mocap_video.optional import require
@@ -30,6 +31,7 @@ _BANDS = {"heel": (0.0, 0.25), "ball": (0.6, 0.75), "toe": (0.85, 1.0)}
 """Where along the foot, from its back to its front, each sole point is sought."""
 
 
+@keepable
 def load_smpl(path: Path, *, trust: bool = False) -> BodyModel:
     """Load an SMPL body from ``path``: an npz of SMPL's arrays, or, with ``trust``, SMPL's own pickle.
 

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from mocap_video.errors import ArtifactError, MissingAsset, StorageError
+from mocap_video.errors import ArtifactError, InUseError, MissingAsset, StorageError
 
 logger = logging.getLogger(__name__)
 
@@ -246,7 +246,7 @@ class RunLock:
             with io.FileIO(descriptor, "r", closefd=False) as stream:
                 holder = stream.read().decode(errors="replace") or "unknown"
             os.close(descriptor)
-            raise StorageError(
+            raise InUseError(
                 f"{self._folder}: another run (process {holder}) is writing here. Wait for it, or choose another -o."
             ) from error
         except OSError:

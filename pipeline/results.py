@@ -220,6 +220,7 @@ def strict_json(value: object) -> str:
     escape, so the text may stand inside a page's script element whatever a name contains.
     """
     text = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, indent=2)
+    text = text.encode("utf-8", "replace").decode()  # a file's name may be no UTF-8
     return text.replace("<", "\\u003c") + "\n"
 
 
