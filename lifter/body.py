@@ -13,12 +13,12 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mocap_video.artifacts import NPZ_FAULTS
 from mocap_video.errors import ArtifactError, MissingAsset
 from mocap_video.kept import keepable
 from mocap_video.skeletons import SMPL_PARENTS
@@ -169,7 +169,7 @@ def load_body(source: str | Path = "neutral") -> BodyModel:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
         return _body_from_arrays(path, arrays)
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
+    except NPZ_FAULTS as error:
         raise ArtifactError(
             f"{path}: not a body file ({error}); expected an npz in the layout of docs/body.md"
         ) from error

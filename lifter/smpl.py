@@ -10,12 +10,12 @@ import pickle
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mocap_video.artifacts import NPZ_FAULTS
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
 from mocap_video.kept import keepable
 from mocap_video.lifter.body import GENDERS, SOLES, BodyModel, KeypointBasis, keypoint_basis
@@ -62,7 +62,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files if key in _NEEDED or key == "gender"}
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+    except NPZ_FAULTS as error:
         raise ArtifactError(f"{path}: not an npz of plain arrays ({error})") from error
 
 

@@ -10,8 +10,6 @@ import dataclasses
 import json
 import platform
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -24,7 +22,7 @@ import numpy as np
 import torch
 
 import mocap_video
-from mocap_video.artifacts import atomic_write, storage_errors
+from mocap_video.artifacts import NPZ_FAULTS, atomic_write, storage_errors
 from mocap_video.calib.checks import summarize
 from mocap_video.calib.geometry import project
 from mocap_video.errors import ArtifactError
@@ -140,7 +138,7 @@ def read_person(path: Path) -> PersonRecord:
         raise ArtifactError(f"{path}: not a person's file: {error.args[0]}. {advice}") from error
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file. Check the path.") from error
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (*NPZ_FAULTS, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path}: expected a person's file (npz): {error}. {advice}") from error
 
 
