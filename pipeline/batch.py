@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mocap_video.artifacts import RunLock, atomic_write
+from mocap_video.errors import ArtifactError
 from mocap_video.pipeline.batch_crew import Workers, work_off
 from mocap_video.pipeline.batch_display import BatchDisplay
 from mocap_video.pipeline.batch_job import Ending, Job, Sign
 from mocap_video.pipeline.manifest import Entry, Manifest
 from mocap_video.pipeline.recordings import Recording, is_current, is_finished, list_recordings
+from mocap_video.pipeline.remote_files import is_url
 from mocap_video.pipeline.run_options import check_config
 from mocap_video.pipeline.site import Site
 
@@ -66,6 +68,10 @@ def run_batch(site: Site, options: BatchOptions, workers: Workers, display: Batc
     The summary is also written to the output folder, whatever ends the batch. Errors of a clip stay with the clip.
     """
     began = time.monotonic()
+    if site.plan is not None:
+        from mocap_video.pipeline.plan_picture import check_plan
+
+        check_plan(site)
     for number, camera in enumerate(site.cameras):
         check_config(camera.arguments, f"cameras[{number}].options")
     with RunLock(options.output), Manifest(options.output) as manifest:
@@ -74,11 +80,31 @@ def run_batch(site: Site, options: BatchOptions, workers: Workers, display: Batc
             with display:
                 display.plan(len(books.clips), len(books.clips) - len(books.todo), f"on {workers.slots} worker(s)")
                 work_off([books.job(number) for number in range(len(books.todo))], workers, books)
+                _analyse(site, options.output, list(books.clips.values()), display)
         finally:
             summary = books.summary(time.monotonic() - began)
             with atomic_write(options.output / SUMMARY) as partial:
                 partial.write_text(summary.as_json(), encoding="utf-8")
     return summary
+
+
+def _analyse(site: Site, output: Path, entries: Sequence[Entry], display: BatchDisplay) -> None:
+    """Write what people did on the site's ground, for each clip, camera and the site; old results are taken in too."""
+    if not site.zones and site.plan is None:
+        return
+    from mocap_video.pipeline.site_analysis import AnalysedClip, analyse_clip, sum_up
+
+    clips = []
+    for entry in entries:
+        if not is_finished(entry) or is_url(entry.output):
+            continue
+        try:
+            analyse_clip(Path(entry.output), site)
+        except ArtifactError as error:
+            display.note(f"{entry.camera}/{entry.clip}: left out of the site's sums: {error}")
+        else:
+            clips.append(AnalysedClip(entry.camera, Path(entry.output)))
+    sum_up(output, site, clips)
 
 
 class _Books:
