@@ -70,6 +70,8 @@ class LocalWorkers:
                     return _Watch(process, job.timeout_s, tell, stop).ending()
         except StorageError as error:
             return Ending(error.exit_code, str(error))
+        except OSError as error:
+            return Ending(None, f"its process could not be started ({error})", elsewhere=True)
 
     def _start(self, job: Job, log: IO[bytes] | int) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -104,25 +106,22 @@ class _Watch:
         self._tell = tell
         self._stop = stop
         self._stage = "start"
-        self._told: Ending | None = None
 
     def ending(self) -> Ending:
         """Return how the worker ended; it has, whatever happens here."""
         try:
-            return self._ending()
+            told = self._follow()
         finally:
             self._kill()
+        return told or _explain(self._process.returncode, self._stage)
 
-    def _ending(self) -> Ending:
-        deadline = time.monotonic() + self._timeout_s
+    def _follow(self) -> Ending | None:
+        """Return what the worker tells of its end, or why it may not go on; None where it died."""
+        assert self._process.stdout is not None
+        deadline, pending = time.monotonic() + self._timeout_s, b""
         with selectors.DefaultSelector() as selector:
-            assert self._process.stdout is not None
             selector.register(self._process.stdout, selectors.EVENT_READ)
-            pending = b""
-            while True:
-                if self._stop.is_set():
-                    self._ask_to_stop()
-                    return Ending(None, "stopped")
+            while not self._stop.is_set():
                 if time.monotonic() > deadline:
                     return Ending(None, f"took longer than {self._timeout_s:g} s (--timeout), in stage {self._stage!r}")
                 if not selector.select(_LOOK_EVERY_S):
@@ -130,17 +129,24 @@ class _Watch:
                 more = os.read(self._process.stdout.fileno(), 65536)
                 *lines, pending = (pending + more).split(b"\n")
                 for line in lines:
-                    self._take(line)
+                    message = read_message(line)
+                    if isinstance(message, Ending):
+                        return message
+                    self._stage = message.stage
+                    self._tell(message)
                 if not more:
-                    return self._told or _explain(self._process.wait(), self._stage)
+                    return self._wait_for_death()
+        self._ask_to_stop()
+        return Ending(None, "stopped")
 
-    def _take(self, line: bytes) -> None:
-        message = read_message(line)
-        if isinstance(message, Ending):
-            self._told = message
-        else:
-            self._stage = message.stage
-            self._tell(message)
+    def _wait_for_death(self) -> Ending | None:
+        """Wait for a process that has closed its end; its number stays its own, so that its group can be killed."""
+        deadline = time.monotonic() + _STOP_PATIENCE_S
+        while os.waitid(os.P_PID, self._process.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+            if time.monotonic() > deadline:
+                return Ending(None, f"stopped answering in stage {self._stage!r}; see {LOG}", elsewhere=True)
+            time.sleep(_LOOK_EVERY_S / 10)
+        return None
 
     def _ask_to_stop(self) -> None:
         self._process.send_signal(signal.SIGINT)
@@ -148,7 +154,7 @@ class _Watch:
             self._process.wait(_STOP_PATIENCE_S)
 
     def _kill(self) -> None:
-        """Kill what is left of the worker's process group."""
+        """Kill what is left of the worker's process group, then let go of its number."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()

@@ -60,7 +60,7 @@ def _page(site: Site, ways: list[np.ndarray]) -> tuple[FloorPlan, np.ndarray]:
     scale = _PAGE_PX / float(max(high - low))
     origin = (-low[0] * scale, high[1] * scale)
     width, height = np.maximum(np.ceil((high - low) * scale), 16).astype(int).tolist()
-    return FloorPlan(Path(), 1 / scale, origin), blank_plan((width, height), origin, max(scale, 4.0))
+    return FloorPlan(Path(), 1 / scale, origin), blank_plan((width, height), origin, scale)
 
 
 def _read_picture(path: Path) -> np.ndarray:

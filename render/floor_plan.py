@@ -14,6 +14,8 @@ _ZONE_COLOUR = np.array([20.0, 110.0, 200.0])
 _ZONE_OPACITY = 0.18
 _INK = np.array([15.0, 40.0, 80.0])
 _GRID = (228, 231, 235)
+_STEPS_M = (1, 5, 10, 50, 100, 500)
+_LEAST_STEP_PX = 20.0
 _SHIFT = 3
 """OpenCV draws between pixels in fixed point: so many binary places."""
 
@@ -57,15 +59,18 @@ def draw_plan(image: np.ndarray, zones: Sequence[DrawnZone], paths: Sequence[Dra
 
 
 def blank_plan(size: tuple[int, int], origin_px: tuple[float, float], pixels_per_metre: float) -> np.ndarray:
-    """Return a white page ``(H,W,3)`` uint8 of ``size`` (W, H) px with a grid of metres through the origin."""
+    """Return a white page ``(H,W,3)`` uint8 of ``size`` (W, H) px with a grid through the origin that says its step."""
+    step_m = next(step for step in _STEPS_M if step * pixels_per_metre >= _LEAST_STEP_PX or step == _STEPS_M[-1])
+    step_px = max(step_m * pixels_per_metre, 1.0)
     width, height = size
     page = np.full((height, width, 3), 255, np.uint8)
     for side, start, axis in ((width, origin_px[0], 1), (height, origin_px[1], 0)):
-        lines = np.arange(start % pixels_per_metre, side, pixels_per_metre).astype(int)
+        lines = np.arange(start % step_px, side, step_px).astype(int)
         if axis:
             page[:, lines] = _GRID
         else:
             page[lines] = _GRID
+    draw_text(page, f"grid {step_m} m", (8.0, height - 12.0), 13, _INK)
     return page
 
 

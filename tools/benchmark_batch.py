@@ -147,7 +147,7 @@ def page(stages: list[tuple[str, Stage]], local: Path, ray: Path) -> list[str]:
         "|---|---|---|---|---|---|---|---|",
         *(stage.row(name) for name, stage in stages),
         "",
-        f"In the end summary.json says {summary['counts']}. Attempts beyond one a clip are those at work when the batch "
+        f"In the end summary.json says {summary['counts']}. Attempts beyond one a clip were at work when the batch "
         "was killed.",
         "",
         *(f"- `{name}`: {reason}" for name, reason in reasons.items()),

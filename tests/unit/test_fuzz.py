@@ -1,4 +1,4 @@
-"""A seeded share of tools/fuzz.py: damaged files are read or refused by a named error. The full count is its own run."""
+"""A seeded share of tools/fuzz.py: damaged files are read, or refused by a named error."""
 
 from __future__ import annotations
 
