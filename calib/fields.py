@@ -7,19 +7,19 @@ import math
 import re
 import reprlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import yaml
 
-from mocap_video.errors import CalibrationError
+from mocap_video.errors import CalibrationError, MocapVideoError
 
 MAX_BYTES = 100_000
-"""A calibration file larger than this is something else."""
+"""A file larger than this is something else."""
 
 MAX_DEPTH = 20
-"""Deeper nesting is no calibration; YAML's parser takes a time that grows with its square."""
+"""Deeper nesting is none of ours; YAML's parser takes a time that grows with its square."""
 
 _FLOAT = "tag:yaml.org,2002:float"
 _OPENING = (
@@ -47,16 +47,40 @@ _Loader.add_implicit_resolver(_FLOAT, re.compile(r"[-+]?(\d+\.?\d*|\.\d+)[eE][-+
 
 
 @dataclass(frozen=True)
+class Kind:
+    """What a file is meant to be, in the words of what refuses it: ``what`` is expected, ``advice`` which file to give,
+    and the ``error`` it comes as.
+    """
+
+    what: str
+    advice: str
+    error: type[MocapVideoError]
+
+
+CALIBRATION = Kind("a calibration", "Give the cam.yaml of this camera.", CalibrationError)
+
+
+@dataclass(frozen=True)
 class Field:
     """A value of a YAML file and where it stands: ``key`` is the path of keys, such as ``world.ground``."""
 
     file: Path
     key: str
     value: object
+    kind: Kind = CALIBRATION
 
-    def refusal(self, expected: str, advice: str) -> CalibrationError:
+    def refusal(self, expected: str, advice: str) -> MocapVideoError:
         """Return the error that refuses this value: where, what was expected, what was got, what to do."""
-        return CalibrationError(f"{self.file}: {self.key}: expected {expected}, got {_short(self.value)}. {advice}")
+        return self.kind.error(f"{self.file}: {self.key}: expected {expected}, got {_short(self.value)}. {advice}")
+
+    def items(self, expected: str, advice: str) -> list[Field]:
+        """Return the fields of this list, which is not empty; anything else is refused in these words."""
+        if not isinstance(self.value, list) or not self.value:
+            raise self.refusal(expected, advice)
+        return [self._within(f"{self.key}[{i}]", value) for i, value in enumerate(self.value)]
+
+    def _within(self, key: str, value: object) -> Field:
+        return replace(self, key=key, value=value)
 
     def entries(self, known: Iterable[str], required: Iterable[str] = (), *, open_ended: bool = False) -> Entries:
         """Return the fields of this mapping by key; a missing or (unless ``open_ended``) an unknown key is refused."""
@@ -69,17 +93,17 @@ class Field:
             if key not in known and not open_ended:
                 close = difflib.get_close_matches(str(key), known, n=1)
                 advice = f"Did you mean {close[0]!r}?" if close else "Remove it or correct its name."
-                raise CalibrationError(
+                raise self.kind.error(
                     f"{self.file}: {self._path(key)}: unknown key; expected one of {', '.join(known)}. {advice}"
                 )
         missing = [key for key in required if key not in self.value]
         if missing:
             found = ", ".join(str(key) for key in self.value) or "nothing"
-            raise CalibrationError(
+            raise self.kind.error(
                 f"{self.file}: {self._path(missing[0])}: missing; expected the keys {', '.join(required)}, "
                 f"got {found}. Add {missing[0]!r}."
             )
-        return {key: Field(self.file, self._path(key), value) for key, value in self.value.items()}
+        return {key: self._within(self._path(key), value) for key, value in self.value.items()}
 
     def _path(self, key: object) -> str:
         return f"{self.key}.{key}" if self.key else str(key)
@@ -101,13 +125,13 @@ class Field:
         """Return this list of finite numbers ``(N)`` with N in ``counts``; ``layout`` says what they are."""
         if not isinstance(self.value, list) or len(self.value) not in counts:
             raise self.refusal(f"the list {layout}", "Write the numbers in brackets, separated by commas.")
-        return np.array([Field(self.file, f"{self.key}[{i}]", v).number() for i, v in enumerate(self.value)])
+        return np.array([self._within(f"{self.key}[{i}]", v).number() for i, v in enumerate(self.value)])
 
     def matrix_3x3(self) -> np.ndarray:
         """Return this list of three rows of three finite numbers ``(3,3)``."""
         if not isinstance(self.value, list) or len(self.value) != 3:
             raise self.refusal("three rows of three numbers", "Write [[a, b, c], [d, e, f], [g, h, i]].")
-        rows = [Field(self.file, f"{self.key}[{i}]", row) for i, row in enumerate(self.value)]
+        rows = [self._within(f"{self.key}[{i}]", row) for i, row in enumerate(self.value)]
         return np.stack([row.numbers((3,), "of three numbers") for row in rows])
 
     def text(self) -> str:
@@ -141,24 +165,22 @@ def _short(value: object) -> str:
     return short.repr(value)
 
 
-def read_text(path: Path) -> str:
-    """Return the text of ``path``; a file that cannot be a calibration is refused."""
-    advice = "Give the cam.yaml of this camera."
+def read_text(path: Path, kind: Kind = CALIBRATION) -> str:
+    """Return the text of ``path``; a file that cannot be of this ``kind`` is refused."""
+    advice = kind.advice
     try:
         with path.open("rb") as stream:
             data = stream.read(MAX_BYTES + 1)
     except OSError as error:
-        raise CalibrationError(f"{path}: cannot be read ({error.strerror}). Check the path. {advice}") from error
+        raise kind.error(f"{path}: cannot be read ({error.strerror}). Check the path. {advice}") from error
     if len(data) > MAX_BYTES:
-        raise CalibrationError(
-            f"{path}: expected a YAML text of at most {MAX_BYTES} bytes, got a larger file. {advice}"
-        )
+        raise kind.error(f"{path}: expected a YAML text of at most {MAX_BYTES} bytes, got a larger file. {advice}")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CalibrationError(f"{path}: expected a YAML text in UTF-8, got other data. {advice}") from error
+        raise kind.error(f"{path}: expected a YAML text in UTF-8, got other data. {advice}") from error
     if "\0" in text:
-        raise CalibrationError(f"{path}: expected a YAML text in UTF-8, got binary data. {advice}")
+        raise kind.error(f"{path}: expected a YAML text in UTF-8, got binary data. {advice}")
     return text
 
 
@@ -173,7 +195,7 @@ def _check_tokens(text: str) -> None:
             raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH}", problem_mark=token.start_mark)
 
 
-def parse_yaml(text: str, path: Path) -> Field:
+def parse_yaml(text: str, path: Path, kind: Kind = CALIBRATION) -> Field:
     """Return the one document of ``text``; ``path`` is the file that messages name."""
     try:
         _check_tokens(text)
@@ -181,13 +203,11 @@ def parse_yaml(text: str, path: Path) -> Field:
     except yaml.YAMLError as error:
         mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None) or "not YAML"
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise CalibrationError(
+        raise kind.error(
             f"{path}: {place}{problem}. Expected YAML: check indentation (spaces, no tabs), brackets and colons."
         ) from error
     except ValueError as error:  # an impossible date, a number of 5000 digits
-        raise CalibrationError(
-            f"{path}: expected YAML as in the guide to cam.yaml, got {_short(str(error))}."
-        ) from error
+        raise kind.error(f"{path}: expected YAML as the guide shows, got {_short(str(error))}.") from error
     if value is None:
-        raise CalibrationError(f"{path}: expected a calibration, got an empty file. Write cam.yaml as the guide shows.")
-    return Field(path, "", value)
+        raise kind.error(f"{path}: expected {kind.what}, got an empty file. Write it as the guide shows.")
+    return Field(path, "", value, kind)

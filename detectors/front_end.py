@@ -12,11 +12,14 @@ from mocap_video.detectors.base import FrontEnd, KeypointEstimator, PersonDetect
 from mocap_video.detectors.runtime import Precision, Runtime
 from mocap_video.detectors.weights import weights_named
 from mocap_video.errors import ConfigError
+from mocap_video.kept import keepable
 
 
 @dataclass(frozen=True)
 class BlazePoseDetection:
-    """BlazePose's own detector, shipped. ``threads`` of the CPU, all cores if None; ``score``: the least reported."""
+    """BlazePose's own detector, shipped. ``threads`` of the CPU, None: OMP_NUM_THREADS, or all cores; ``score``: the
+    least reported.
+    """
 
     type: Literal["blazepose"] = "blazepose"
     threads: int | None = None
@@ -57,7 +60,7 @@ class DetrDetection:
 
 @dataclass(frozen=True)
 class BlazePoseKeypoints:
-    """BlazePose's heavy landmark network, shipped. ``threads`` of the CPU, all cores if None."""
+    """BlazePose's heavy landmark network, shipped. ``threads`` of the CPU, None: OMP_NUM_THREADS, or all cores."""
 
     type: Literal["blazepose"] = "blazepose"
     threads: int | None = None
@@ -110,6 +113,7 @@ class FrontEndConfig:
     keypoints: Keypoints = field(default_factory=BlazePoseKeypoints)
 
 
+@keepable
 def build_front_end(config: FrontEndConfig | None = None, device: str = "cpu") -> FrontEnd:
     """Return the front end of ``config`` on ``device``, cpu or cuda; BlazePose runs on the CPU anyway.
 
@@ -148,7 +152,7 @@ def _build_detector(part: Detection, device: str) -> tuple[PersonDetector, tuple
     if isinstance(part, BlazePoseDetection):
         from mocap_video.detectors.embedded import BlazePoseDetector, LiteRTNetwork
 
-        network = LiteRTNetwork(read_model(POSE_DETECTION), part.threads or os.cpu_count() or 1)
+        network = LiteRTNetwork(read_model(POSE_DETECTION), part.threads or _usable_threads())
         return BlazePoseDetector(network, part.score), (POSE_DETECTION.sha256,)
     from mocap_video.detectors.boxes import BoxDetector
 
@@ -168,7 +172,7 @@ def _build_estimator(part: Keypoints, device: str) -> tuple[KeypointEstimator, t
     if isinstance(part, BlazePoseKeypoints):
         from mocap_video.detectors.embedded import BlazePoseEstimator, LiteRTNetwork
 
-        landmarks = LiteRTNetwork(read_model(POSE_LANDMARK_HEAVY), part.threads or os.cpu_count() or 1)
+        landmarks = LiteRTNetwork(read_model(POSE_LANDMARK_HEAVY), part.threads or _usable_threads())
         return BlazePoseEstimator(landmarks), (POSE_LANDMARK_HEAVY.sha256,)
     from mocap_video.detectors.topdown import TopDownEstimator
 
@@ -179,6 +183,12 @@ def _build_estimator(part: Keypoints, device: str) -> tuple[KeypointEstimator, t
     network, digests = load_vitpose(part.weights)
     runtime = Runtime(device, part.precision)
     return TopDownEstimator(network, runtime, flip_test=part.flip_test, batch=part.batch), digests
+
+
+def _usable_threads() -> int:
+    """Return how many threads the networks may take: a batch gives each of its workers a share in OMP_NUM_THREADS."""
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    return int(share) if share.isdecimal() and int(share) > 0 else os.cpu_count() or 1
 
 
 def _label(part: Detection | Keypoints) -> str:

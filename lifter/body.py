@@ -13,13 +13,14 @@ import hashlib
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mocap_video.artifacts import NPZ_FAULTS
 from mocap_video.errors import ArtifactError, MissingAsset
+from mocap_video.kept import keepable
 from mocap_video.skeletons import SMPL_PARENTS
 
 GENDERS = ("neutral", "male", "female")
@@ -152,6 +153,7 @@ def keypoint_basis(
     )
 
 
+@keepable
 def load_body(source: str | Path = "neutral") -> BodyModel:
     """Load the shipped body of a gender (``neutral``, ``male``, ``female``), or a body npz of ours by path.
 
@@ -167,7 +169,7 @@ def load_body(source: str | Path = "neutral") -> BodyModel:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
         return _body_from_arrays(path, arrays)
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile) as error:
+    except NPZ_FAULTS as error:
         raise ArtifactError(
             f"{path}: not a body file ({error}); expected an npz in the layout of docs/body.md"
         ) from error

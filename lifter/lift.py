@@ -22,6 +22,7 @@ from torch import Tensor
 from mocap_video.calib import geometry
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
 from mocap_video.errors import ConfigError
+from mocap_video.kept import keepable
 from mocap_video.lifter.diffusion import draw_noise, solid_noise
 from mocap_video.lifter.guidance import observation_gain
 from mocap_video.lifter.sampler import sample
@@ -130,6 +131,7 @@ class _Piece:
         return _Piece(self.index[windows], self.valid[windows], self.weight[windows])
 
 
+@keepable
 def load_lifter(weights: Path | None = None, device: str = "cpu") -> Lifter:
     """Load the shipped COCO-17 weights, or those at ``weights``. Raises ``MissingAsset`` or ``ArtifactError``."""
     return load_weights(shipped_weights() if weights is None else weights, device)

@@ -10,13 +10,14 @@ import pickle
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from mocap_video.artifacts import NPZ_FAULTS
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
+from mocap_video.kept import keepable
 from mocap_video.lifter.body import GENDERS, SOLES, BodyModel, KeypointBasis, keypoint_basis
 from mocap_video.lifter.unpickling import UNREADABLE, ArrayUnpickler
 from mocap_video.optional import require
@@ -30,6 +31,7 @@ _BANDS = {"heel": (0.0, 0.25), "ball": (0.6, 0.75), "toe": (0.85, 1.0)}
 """Where along the foot, from its back to its front, each sole point is sought."""
 
 
+@keepable
 def load_smpl(path: Path, *, trust: bool = False) -> BodyModel:
     """Load an SMPL body from ``path``: an npz of SMPL's arrays, or, with ``trust``, SMPL's own pickle.
 
@@ -60,7 +62,7 @@ def _read_npz(path: Path) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {key: stored[key] for key in stored.files if key in _NEEDED or key == "gender"}
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+    except NPZ_FAULTS as error:
         raise ArtifactError(f"{path}: not an npz of plain arrays ({error})") from error
 
 

@@ -14,12 +14,14 @@ import fcntl
 import hashlib
 import io
 import logging
+import lzma
 import math
 import os
 import re
 import secrets
 import shutil
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -30,9 +32,16 @@ from typing import Any
 
 import numpy as np
 
-from mocap_video.errors import ArtifactError, MissingAsset, StorageError
+from mocap_video.errors import ArtifactError, InUseError, MissingAsset, StorageError
 
 logger = logging.getLogger(__name__)
+
+NPZ_FAULTS = (
+    OSError, ValueError, KeyError, EOFError, RuntimeError, MemoryError, struct.error, zipfile.BadZipFile, zlib.error,
+    lzma.LZMAError, tokenize.TokenError,
+)  # fmt: skip
+"""What reading an npz raises where its bytes are damaged; RuntimeError: it says it is encrypted, MemoryError: it claims
+to be larger than the memory."""
 
 _PARTIAL = re.compile(r"\.partial-(?P<pid>\d{1,9})-")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -187,7 +196,7 @@ class Store:
             seal = str(arrays.pop(_SEAL))
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+        except NPZ_FAULTS as error:
             logger.warning("%s: damaged store entry ignored, its stage runs again (%s)", path, error)
             return None
         if seal != digest_of(stage, key, arrays):
@@ -246,7 +255,7 @@ class RunLock:
             with io.FileIO(descriptor, "r", closefd=False) as stream:
                 holder = stream.read().decode(errors="replace") or "unknown"
             os.close(descriptor)
-            raise StorageError(
+            raise InUseError(
                 f"{self._folder}: another run (process {holder}) is writing here. Wait for it, or choose another -o."
             ) from error
         except OSError:

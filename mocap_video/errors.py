@@ -56,6 +56,10 @@ class ArtifactError(MocapVideoError):
 
 
 class StorageError(MocapVideoError):
-    """Results cannot be written: no space, no permission, or another run holds the folder."""
+    """Results cannot be written: no space or no permission."""
 
     exit_code = 4
+
+
+class InUseError(StorageError):
+    """Another run holds the output folder."""

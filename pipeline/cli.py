@@ -17,6 +17,7 @@ import click
 
 from mocap_video import __version__
 from mocap_video.errors import ConfigError, MissingAsset, MocapVideoError
+from mocap_video.pipeline.cli_batch import batch
 from mocap_video.pipeline.cli_calib import calib
 from mocap_video.pipeline.cli_eval import evaluate
 from mocap_video.pipeline.cli_help import examples
@@ -87,7 +88,7 @@ def main() -> None:
     """Metric 3D motion of everyone in a fixed-camera video, in the site's own coordinates.
 
     Exit codes: 0 fine, 1 a fault of ours, 2 bad option or config, 3 the input cannot be used, 4 something is not
-    installed or cannot be written, 130 stopped by Ctrl-C.
+    installed or cannot be written, 5 some clips of a batch failed, 130 stopped by Ctrl-C.
     """
     # Threads that spin while they wait for each other cost fifty times the work on a machine that does something else.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -336,6 +337,7 @@ def export(results: Path, formats: tuple[str, ...], as_json: bool) -> None:
     click.echo(json.dumps(written, indent=1) if as_json else "\n".join(written))
 
 
+main.add_command(batch)
 main.add_command(calib)
 main.add_command(evaluate)
 main.add_command(train)
@@ -349,9 +351,10 @@ def _finish(output: Path, as_json: bool) -> None:
 
 
 def _progress() -> Progress:
+    """Return what shows the progress: what a batch gave the command to report to, else the terminal."""
     from mocap_video.pipeline.progress import TerminalProgress
 
-    return TerminalProgress()
+    return click.get_current_context().obj or TerminalProgress()
 
 
 def _settings(

@@ -10,8 +10,6 @@ import dataclasses
 import json
 import platform
 import re
-import zipfile
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,7 +23,7 @@ import numpy as np
 import torch
 
 import mocap_video
-from mocap_video.artifacts import atomic_write, storage_errors
+from mocap_video.artifacts import NPZ_FAULTS, atomic_write, storage_errors
 from mocap_video.calib.checks import summarize
 from mocap_video.calib.geometry import project
 from mocap_video.errors import ArtifactError
@@ -159,7 +157,7 @@ def read_person(path: Path) -> PersonRecord:
         raise ArtifactError(f"{path}: not a person's file: {error.args[0]}. {advice}") from error
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file. Check the path.") from error
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+    except (*NPZ_FAULTS, TypeError, AttributeError) as error:
         raise ArtifactError(f"{path}: expected a person's file (npz): {error}. {advice}") from error
 
 
@@ -274,6 +272,7 @@ def strict_json(value: object) -> str:
     escape, so the text may stand inside a page's script element whatever a name contains.
     """
     text = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, indent=2)
+    text = text.encode("utf-8", "replace").decode()  # a file's name may be no UTF-8
     return text.replace("<", "\\u003c") + "\n"
 
 

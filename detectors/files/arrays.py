@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from mocap_video.artifacts import NPZ_FAULTS
 from mocap_video.detectors.files.base import NOBODY, Sightings, Source
 from mocap_video.errors import KeypointsError
 from mocap_video.skeletons import COCO17, SKELETONS
@@ -100,7 +99,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             raise KeypointsError(f"{path}: expected an npz with named arrays, got a single array. {_ADVICE}")
         with archive:
             return {key: archive[key] for key in archive.files if key in KEYS}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+    except NPZ_FAULTS as error:
         raise KeypointsError(
             f"{path}: expected an npz of plain number arrays, without Python objects ({error}). {_ADVICE}"
         ) from error

@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from mocap_video.artifacts import NPZ_FAULTS
 from mocap_video.errors import ArtifactError, ConfigError
 from mocap_video.lifter.data.sources import COMMON_JOINTS, Choice, KeypointClip, RotationClip
 from mocap_video.lifter.unpickling import read_arrays
@@ -32,7 +32,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return {name: array for name in stored.files if (array := _plain(stored, name)) is not None}
-    except (ValueError, OSError, EOFError, BadZipFile) as error:
+    except NPZ_FAULTS as error:
         raise ArtifactError(f"{path}: expected an npz of arrays ({error})") from error
 
 
@@ -96,7 +96,7 @@ def _names(path: Path) -> set[str]:
     try:
         with np.load(path, allow_pickle=False) as stored:
             return set(stored.files) if isinstance(stored, np.lib.npyio.NpzFile) else set()
-    except (ValueError, OSError, EOFError, BadZipFile):
+    except NPZ_FAULTS:
         return set()
 
 

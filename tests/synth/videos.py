@@ -52,11 +52,13 @@ def make_video(
     pix_fmt: str = "yuv420p",
     options: dict[str, str] | None = None,
     rotation_deg: int = 0,
+    frames: Sequence[np.ndarray] | None = None,
 ) -> Path:
     """Write ``count`` numbered frames at ``rate``, or at ``times_s``; the container follows the suffix of ``path``.
 
-    ``rotation_deg``: the pictures are stored as a camera turned by that angle stores them, and the mp4's metadata asks
-    the player to turn them clockwise by it.
+    ``frames``, each ``(H,W,3)`` uint8 of ``size``, stand in for the numbered ones. ``rotation_deg``: the pictures are
+    stored as a camera turned by that angle stores them, and the mp4's metadata asks the player to turn them
+    clockwise by it.
     """
     times = np.arange(count) / rate if times_s is None else np.asarray(times_s, float)
     movflags = {"movflags": "+faststart"} if path.suffix == ".mp4" else {}
@@ -69,7 +71,8 @@ def make_video(
         base = Fraction(1, rate) if times_s is None else FINE
         stream.codec_context.time_base = base
         for number, time_s in enumerate(times):
-            rgb = np.ascontiguousarray(np.rot90(picture(number, size), rotation_deg // 90))
+            shown = picture(number, size) if frames is None else frames[number]
+            rgb = np.ascontiguousarray(np.rot90(shown, rotation_deg // 90))
             frame = VideoFrame.from_ndarray(rgb, format="rgb24").reformat(format=pix_fmt)
             frame.pts, frame.time_base = round(time_s / base), base
             container.mux(stream.encode(frame))

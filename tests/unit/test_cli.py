@@ -83,7 +83,7 @@ def test_every_option_says_what_it_is_for(command: tuple[str, ...]) -> None:
             assert parameter.help, parameter.opts
 
 
-@pytest.mark.parametrize("name", ["run", "lift", "demo", "doctor", "export"])
+@pytest.mark.parametrize("name", ["run", "lift", "batch", "demo", "doctor", "export"])
 def test_every_command_a_script_would_read_has_json(name: str) -> None:
     assert any("--json" in parameter.opts for parameter in COMMANDS[name,].params)
 
