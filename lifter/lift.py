@@ -208,8 +208,8 @@ def _denoise(seen: Observation, part: _Piece, noise: Tensor, lifter: Lifter, con
         return torch.where(unsupported, own, merged).transpose(1, 2).flatten(0, 1)
 
     start = noise[:, part.index].transpose(0, 1).flatten(0, 1).to(seen.xy.device)
-    scene = build_scene(seen.repeat(copies), lifter.skeleton)
-    joints = sample(lifter.model, scene, lifter.skeleton, steps=config.steps, noise=start, merge=merge)
+    scene = build_scene(seen, lifter.skeleton)
+    joints = sample(lifter.model, scene, lifter.skeleton, steps=config.steps, copies=copies, noise=start, merge=merge)
     return joints.unflatten(0, (windows, copies)).transpose(0, 1)
 
 

@@ -86,6 +86,7 @@ class TrainConfig:
     def record(self) -> dict[str, Any]:
         """Return what this run is as JSON values: names of files, not their places."""
         values = asdict(self) | {
+            "network": self.network.record(),
             "bank": self.bank.name,
             "start_from": None if self.start_from is None else self.start_from.name,
             "validation": None if self.validation is None else self.validation.name,
@@ -165,6 +166,8 @@ def _has_half_products(device: torch.device) -> bool:
 
 def _first_network(config: TrainConfig) -> Denoiser:
     """Return the network that training begins with. Weights of another keypoint set give all layers that fit."""
+    if config.stage == 1 and config.network.ablation.direct:
+        raise ConfigError("stage 1: a plain regressor (network.ablation.direct) has none; train stage 2 from nothing")
     torch.manual_seed(config.seed)
     if config.start_from is None:
         return Denoiser(config.network)
@@ -276,6 +279,6 @@ def export_weights(checkpoint: Path, path: Path) -> None:
     # mmengine's EMAHook swaps on saving: what resumes and evaluates as `state_dict` is the average
     prefix = "denoiser."
     state = {name[len(prefix) :]: value for name, value in stored["state_dict"].items() if name.startswith(prefix)}
-    model = Denoiser(NetworkConfig(**record["network"]))
+    model = Denoiser(NetworkConfig.of_record(record["network"]))
     model.load_state_dict(state)
     save_weights(model, SKELETONS[record["skeleton"]], path, {"training": json.dumps(record)})
