@@ -48,6 +48,20 @@ def prepare(
     click.echo(f"{output}: {count} clips")
 
 
+@train.command(epilog=examples("mocap-video train tracks out/deck/ --calib deck.yaml -o prepared/deck_2d.safetensors"))
+@click.argument("results", type=_PATH, nargs=-1, required=True)
+@click.option("--calib", type=_PATH, required=True, help="The camera that recorded them all.")
+@click.option("-o", "--output", type=_PATH, required=True, help="The prepared tracks to write.")
+def tracks(results: tuple[Path, ...], calib: Path, output: Path) -> None:
+    """Prepare 2D tracks of your own recordings for stage 1: no 3D is taken from them.
+
+    RESULTS are folders that `run`, `lift` or `batch` wrote, or folders of such; all of one camera.
+    """
+    from mocap_video.pipeline import training
+
+    click.echo(f"{output}: {training.prepare_tracks(results, calib, output)} tracks")
+
+
 def stage_options(config: str) -> Callable[[Command], Command]:
     """Add the options that both stages share; ``config`` is the default of ``--config``."""
     options = [
@@ -72,11 +86,27 @@ def _stage(config: str, bank: Path, output: Path, **options: Any) -> None:
     click.echo(f"weights: {training.train(training.configured(config, bank, output, **options))}")
 
 
-@train.command(epilog=examples("mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1"))
+@train.command(
+    epilog=examples(
+        "mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1",
+        "mocap-video train pretrain --bank prepared/train.safetensors --tracks prepared/deck_2d.safetensors "
+        "-o runs/deck1",
+    )
+)
 @stage_options("coco17_pretrain")
-def pretrain(config: str, bank: Path, output: Path, validation: Path | None, tensorboard: bool) -> None:
+@click.option(
+    "--tracks", type=_PATH, multiple=True, help="Prepared 2D tracks of your own recordings, to learn from too."
+)
+def pretrain(
+    config: str,
+    bank: Path,
+    output: Path,
+    validation: Path | None,
+    tensorboard: bool,
+    tracks: tuple[Path, ...],
+) -> None:
     """Stage 1: learn single views of motion from noise, cameras and ground."""
-    _stage(config, bank, output, validation=validation, tensorboard=tensorboard)
+    _stage(config, bank, output, validation=validation, tensorboard=tensorboard, tracks=tracks)
 
 
 @train.command(
