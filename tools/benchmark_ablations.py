@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mocap_video.artifacts import atomic_write, digest_of
 from mocap_video.lifter.ablation import PRODUCT, Ablation
@@ -115,12 +116,13 @@ class Lane:
         schedule = RateSchedule(RATE, WARMUP, STEPS - first if multi_view else STAGE1_STEPS)
         for group in self.optimizer.param_groups:
             group["lr"] = schedule.at(step - first if multi_view else step)
-        losses = lifting_losses(self.model, sample, COCO17, multi_view=multi_view, generator=generator)
-        if self.tracks is not None and not multi_view:
-            seen = self.tracks.draw(BATCH // 2, FRAMES, torch.Generator().manual_seed(seed))
-            losses |= observed_losses(self.model, seen, COCO17, generator)
-        self.optimizer.zero_grad()
-        torch.stack(list(losses.values())).sum().backward()
+        with sdpa_kernel(SDPBackend.MATH):  # as training does on a CPU
+            losses = lifting_losses(self.model, sample, COCO17, multi_view=multi_view, generator=generator)
+            if self.tracks is not None and not multi_view:
+                seen = self.tracks.draw(BATCH // 2, FRAMES, torch.Generator().manual_seed(seed))
+                losses |= observed_losses(self.model, seen, COCO17, generator)
+            self.optimizer.zero_grad()
+            torch.stack(list(losses.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
         self.optimizer.step()
 
