@@ -1,15 +1,16 @@
 """Lifting whole tracks: windows, samples, and the way back to the clip's own frames and the site's own axes.
 
-A track is cut into windows that overlap by half. All windows of all people are denoised together, and after every
-denoising step overlapping windows are made one motion in 3D, so there is no seam to hide. The network runs at about
+A track is cut into windows that overlap by half. Windows of all people are denoised together, as many as fit into
+memory, and after every denoising step a person's overlapping windows are made one motion in 3D, so there is no seam to
+hide. The network runs at about
 15 Hz; the clip's own frames in between follow their own observed rays, at depths interpolated in time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -78,6 +79,53 @@ class _Piece:
     valid: Tensor
     weight: Tensor
 
+    def part(self, windows: slice) -> _Piece:
+        """Return some of the windows."""
+        return _Piece(self.index[windows], self.valid[windows], self.weight[windows])
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Windows of person number ``person`` that are made one motion together."""
+
+    person: int
+    piece: _Piece
+
+    def __len__(self) -> int:
+        return len(self.piece.index)
+
+
+class _Person:
+    """What becomes of one track over its kept frames: weighted sums of samples ``(K,N,J,3)`` m and of the error to
+    expect ``(N,J)`` m, and the noise that its samples start from, whatever the windows.
+    """
+
+    def __init__(self, track: _Track, config: LiftConfig) -> None:
+        count, joints = len(track.kept), track.xy.shape[1]
+        self.track = track
+        kept_s = torch.as_tensor(track.time_s[track.kept], dtype=torch.float32).expand(config.samples, -1)
+        self.noise = motion_noise(kept_s, joints + 1, torch.Generator().manual_seed(config.seed))
+        self.total = torch.zeros(config.samples, count, joints, 3)
+        self.error = torch.zeros(count, joints)
+        self.weight = torch.zeros(count)
+
+    def add(self, piece: _Piece, joints: Tensor, expected: Tensor) -> None:
+        """Add windows: ``joints (K,W,T,J,3)`` and ``expected (W,T,J)`` m."""
+        for w in range(len(piece.index)):
+            self.error.index_add_(0, piece.index[w], expected[w] * piece.weight[w][:, None])
+            self.total.index_add_(1, piece.index[w], joints[:, w] * piece.weight[w][:, None, None])
+            self.weight.index_add_(0, piece.index[w], piece.weight[w])
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the samples ``(K,N,J,3)`` m in the canonical frame and the error ``(N,J)`` m to expect of their mean
+        (0 where the weights do not tell).
+        """
+        known, time_s = (self.weight > 1e-6).numpy(), self.track.time_s[self.track.kept]
+        weight = self.weight.clamp_min(1e-6)
+        motions = _fill((self.total / weight[:, None, None]).double().numpy(), known, time_s)
+        error = (self.error / weight[:, None])[None, ..., None].double().numpy()
+        return motions, _fill(error, known, time_s)[0, ..., 0]
+
 
 def load_lifter(weights: Path | None = None, device: str = "cpu") -> Lifter:
     """Load the shipped COCO-17 weights, or those at ``weights``. Raises ``MissingAsset`` or ``ArtifactError``."""
@@ -91,7 +139,7 @@ def lift(people: Sequence[Keypoints2D], calibration: Calibration, lifter: Lifter
     """
     frame = canonical_frame(calibration.camera, calibration.ground)
     tracks = [_prepare(person, calibration.camera, lifter, config) for person in people]
-    lifted = [_lift_track(track, frame, calibration.camera, lifter, config) for track in tracks]
+    lifted = _lift_tracks(tracks, frame, calibration.camera, lifter, config)
     return [
         _to_site(person, track, *samples_and_error, frame, calibration.camera)
         for person, track, samples_and_error in zip(people, tracks, lifted, strict=True)
@@ -122,45 +170,58 @@ def _cut(count: int, window: int) -> _Piece:
     return _Piece(index.clamp_max(count - 1), valid, ramp.clamp_min(0.02) * valid)
 
 
-def _lift_track(
-    track: _Track, frame: CanonicalFrame, camera: Camera, lifter: Lifter, config: LiftConfig
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lift a track's kept frames: ``config.samples`` motions ``(K,N,J,3)`` m in the canonical frame, and the error
-    ``(N,J)`` m to expect of their mean (0 where the weights do not tell).
-    """
+def _lift_tracks(
+    tracks: Sequence[_Track], frame: CanonicalFrame, camera: Camera, lifter: Lifter, config: LiftConfig
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Lift the kept frames of all tracks; see ``_Person.result``."""
     device = next(lifter.model.parameters()).device
-    count, copies = len(track.kept), config.samples
-    piece = _cut(count, config.window)
-    generator = torch.Generator().manual_seed(config.seed)
-    kept_s = torch.as_tensor(track.time_s[track.kept], dtype=torch.float32).expand(copies, -1)
-    noise = motion_noise(kept_s, track.xy.shape[1] + 1, generator)
-    total = torch.zeros(copies, count, track.xy.shape[1], 3)
-    error = torch.zeros(count, track.xy.shape[1])
-    weight = torch.zeros(count)
-    per_chunk = max(2, config.batch // copies)
-    for first in range(0, len(piece.index), per_chunk - 1):
-        part = _Piece(*(value[first : first + per_chunk] for value in vars(piece).values()))
-        seen = _observe(track, part, frame, camera, device)
-        part = _Piece(part.index, part.valid, part.weight * _usable(seen).cpu()[:, None])
-        joints = _denoise(seen, part, noise, lifter, config).cpu()
-        expected = _expected_error(seen, lifter).cpu()
-        for w in range(len(part.index)):
-            error.index_add_(0, part.index[w], expected[w] * part.weight[w][:, None])
-            total.index_add_(1, part.index[w], joints[:, w] * part.weight[w][:, None, None])
-            weight.index_add_(0, part.index[w], part.weight[w])
-        if first + per_chunk >= len(piece.index):
-            break
-    known, time_s = (weight > 1e-6).numpy(), track.time_s[track.kept]
-    weight = weight.clamp_min(1e-6)
-    motions = _fill((total / weight[:, None, None]).double().numpy(), known, time_s)
-    return motions, _fill((error / weight[:, None])[None, ..., None].double().numpy(), known, time_s)[0, ..., 0]
+    people = [_Person(track, config) for track in tracks]
+    for chunks in _batches(tracks, config):
+        parts = [_observe(tracks[chunk.person], chunk.piece, frame, camera, device) for chunk in chunks]
+        seen = Observation(
+            *(torch.cat(values) for values in zip(*(vars(part).values() for part in parts), strict=True))
+        )
+        batch = [
+            _Chunk(chunk.person, replace(chunk.piece, weight=chunk.piece.weight * _usable(part).cpu()[:, None]))
+            for chunk, part in zip(chunks, parts, strict=True)
+        ]
+        start = torch.cat([people[chunk.person].noise[:, chunk.piece.index] for chunk in batch], 1)
+        joints = _denoise(seen, batch, start, lifter, config).cpu()
+        expected = _expected_error(seen, parts, lifter).cpu()
+        first = 0
+        for chunk in batch:
+            windows = slice(first, first + len(chunk))
+            people[chunk.person].add(chunk.piece, joints[:, windows], expected[windows])
+            first += len(chunk)
+    return [person.result() for person in people]
 
 
-def _expected_error(seen: Observation, lifter: Lifter) -> Tensor:
-    """Return the error to expect ``(W,T,J)`` m of the windows."""
+def _batches(tracks: Sequence[_Track], config: LiftConfig) -> Iterator[list[_Chunk]]:
+    """Yield chunks to denoise at once: at most ``config.batch`` windows and samples. A long track is cut into chunks
+    that share a window, the same ones whoever else is lifted.
+    """
+    most = max(2, config.batch // config.samples)
+    batch: list[_Chunk] = []
+    for person, track in enumerate(tracks):
+        piece = _cut(len(track.kept), config.window)
+        for first in range(0, max(1, len(piece.index) - 1), most - 1):
+            chunk = _Chunk(person, piece.part(slice(first, first + most)))
+            if batch and sum(len(other) for other in batch) + len(chunk) > most:
+                yield batch
+                batch = []
+            batch.append(chunk)
+    if batch:
+        yield batch
+
+
+def _expected_error(seen: Observation, parts: Sequence[Observation], lifter: Lifter) -> Tensor:
+    """Return the error to expect ``(W,T,J)`` m of the windows ``seen``, which are those of ``parts``."""
     if lifter.spread is None:
         return torch.zeros_like(seen.score)
-    return expected_error(lifter.model, lifter.spread, build_scene(seen, lifter.skeleton), lifter.skeleton)
+    points = len(lifter.skeleton) + 1
+    noise = [motion_noise(part.time_s, points, torch.Generator(seen.xy.device).manual_seed(0)) for part in parts]
+    scene = build_scene(seen, lifter.skeleton)
+    return expected_error(lifter.model, lifter.spread, scene, lifter.skeleton, torch.cat(noise))
 
 
 def _observe(track: _Track, part: _Piece, frame: CanonicalFrame, camera: Camera, device: torch.device) -> Observation:
@@ -190,26 +251,32 @@ def _usable(seen: Observation) -> Tensor:
     return ((seen.score > 0).any(-1).sum(-1) >= min(_MIN_SEEN_FRAMES, seen.score.shape[1])).float()
 
 
-def _denoise(seen: Observation, part: _Piece, noise: Tensor, lifter: Lifter, config: LiftConfig) -> Tensor:
-    """Return ``(K,W,T,J,3)`` m: K samples of the windows, overlaps made one after every step."""
-    copies, windows = config.samples, len(part.index)
-    base, span = int(part.index.min()), int(part.index.max() - part.index.min()) + 1
-    index = (part.index - base).to(seen.xy.device)
-    weight = part.weight.to(seen.xy.device)
-    norm = torch.zeros(span, device=weight.device).index_add_(0, index.flatten(), weight.flatten()).clamp_min(1e-6)
+def _denoise(seen: Observation, batch: Sequence[_Chunk], start: Tensor, lifter: Lifter, config: LiftConfig) -> Tensor:
+    """Return ``(K,W,T,J,3)`` m: K samples of the windows, the overlaps of each chunk made one after every step.
+
+    ``start (K,W,T,J+1,4)`` is the noise to start from.
+    """
+    copies, windows = start.shape[:2]
+    device, index, span = seen.xy.device, [], 0
+    for chunk in batch:  # each chunk has frames of its own, one behind the other
+        index.append(chunk.piece.index - chunk.piece.index.min() + span)
+        span = int(index[-1].max()) + 1
+    places = torch.cat(index).to(device)
+    weight = torch.cat([chunk.piece.weight for chunk in batch]).to(device)
+    norm = torch.zeros(span, device=device).index_add_(0, places.flatten(), weight.flatten()).clamp_min(1e-6)
 
     def merge(joints: Tensor) -> Tensor:
         parts = (joints.unflatten(0, (windows, copies)) * weight[:, None, :, None, None]).transpose(1, 2)
         merged = torch.zeros(span, *parts.shape[2:], device=joints.device)
-        merged.index_add_(0, index.flatten(), parts.flatten(0, 1))
-        merged = (merged / norm[:, None, None, None])[index]
-        unsupported = (norm[index] <= 1e-6)[:, :, None, None, None]
+        merged.index_add_(0, places.flatten(), parts.flatten(0, 1))
+        merged = (merged / norm[:, None, None, None])[places]
+        unsupported = (norm[places] <= 1e-6)[:, :, None, None, None]
         own = joints.unflatten(0, (windows, copies)).transpose(1, 2)
         return torch.where(unsupported, own, merged).transpose(1, 2).flatten(0, 1)
 
-    start = noise[:, part.index].transpose(0, 1).flatten(0, 1).to(seen.xy.device)
+    noise = start.transpose(0, 1).flatten(0, 1).to(device)
     scene = build_scene(seen, lifter.skeleton)
-    joints = sample(lifter.model, scene, lifter.skeleton, steps=config.steps, copies=copies, noise=start, merge=merge)
+    joints = sample(lifter.model, scene, lifter.skeleton, steps=config.steps, copies=copies, noise=noise, merge=merge)
     return joints.unflatten(0, (windows, copies)).transpose(0, 1)
 
 

@@ -68,13 +68,12 @@ class SpreadHead(nn.Module):
 
 @torch.no_grad()
 def _understood(
-    model: Denoiser, scene: Scene, skeleton: Skeleton, generator: torch.Generator | None
+    model: Denoiser, scene: Scene, noise: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Tokens ``(B,T,V*C)`` of the noisiest step, where the conditions speak alone, and its joints ``(B,T,J,3)`` m."""
     if model.config.ablation.direct:
         raise ConfigError("spread: a plain regressor has no head for its spread; calibrate weights of the denoiser")
     problem = pose_problem(scene, model.config.ablation, generator)
-    noise = motion_noise(scene.seen.time_s, len(skeleton) + 1, generator)
     step = torch.full((len(noise),), STEPS - 1, device=noise.device)
     memory = model.encode_pointmaps(problem.conditions)
     noisy = noise_in_views(noise, problem.scene, problem.white)
@@ -84,10 +83,16 @@ def _understood(
 
 
 @torch.no_grad()
-def expected_error(model: Denoiser, head: SpreadHead, scene: Scene, skeleton: Skeleton) -> Tensor:
-    """Return the error to expect of every joint ``(B,T,J)`` m."""
-    generator = torch.Generator(scene.seen.xy.device).manual_seed(0)
-    tokens, _ = _understood(model, scene, skeleton, generator)
+def expected_error(
+    model: Denoiser, head: SpreadHead, scene: Scene, skeleton: Skeleton, noise: Tensor | None = None
+) -> Tensor:
+    """Return the error to expect of every joint ``(B,T,J)`` m; ``noise (B,T,J+1,4)`` hardly matters, it is the same in
+    every call where None.
+    """
+    if noise is None:
+        generator = torch.Generator(scene.seen.xy.device).manual_seed(0)
+        noise = motion_noise(scene.seen.time_s, len(skeleton) + 1, generator)
+    tokens, _ = _understood(model, scene, noise)
     return head(tokens).exp()
 
 
@@ -105,7 +110,8 @@ def train_spread(
     for _ in range(0, config.windows, config.batch):
         windows = bank.draw(config.batch, config.frames, draw).to(device)
         sample = make_samples(windows, body, skeleton, config.synthetic, generator)
-        tokens, joints = _understood(model, build_scene(sample.seen, skeleton), skeleton, generator)
+        noise = motion_noise(sample.seen.time_s, len(skeleton) + 1, generator)
+        tokens, joints = _understood(model, build_scene(sample.seen, skeleton), noise, generator)
         known = sample.seen.valid & (sample.seen.score > 0).any(-1)
         known[:, torch.arange(config.frames, device=device) % _EVERY_FRAME != 0] = False
         told.append(tokens[known])

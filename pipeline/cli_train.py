@@ -154,6 +154,41 @@ def export(run: Path, output: Path, best: bool) -> None:
     click.echo(f"weights: {output}")
 
 
+@train.command(
+    epilog=examples(
+        "mocap-video train pack -o job/ --bank prepared/train.safetensors --validation prepared/val.safetensors",
+        "sh job/get_wheels.sh        # where there is a network; then take job/ to the other machine",
+        "sh job/run.sh               # there, again and again until it says finished",
+    )
+)
+@click.option("-o", "--output", type=_PATH, required=True, help="The empty folder that becomes the job.")
+@click.option("--bank", type=_PATH, required=True, help="Prepared motion.")
+@click.option("--validation", type=_PATH, help="Prepared held-out motion to measure as training goes.")
+@click.option("--pretrain", default="coco17_pretrain", show_default=True, metavar="NAME|FILE", help="Stage 1.")
+@click.option("--finetune", default="coco17_finetune", show_default=True, metavar="NAME|FILE", help="Stage 2.")
+@click.option("--tracks", type=_PATH, multiple=True, help="Prepared 2D tracks of recordings, for stage 1.")
+def pack(
+    output: Path, bank: Path, validation: Path | None, pretrain: str, finetune: str, tracks: tuple[Path, ...]
+) -> None:
+    """Put training into one folder, for a machine with a GPU and without a network."""
+    from mocap_video.pipeline import job
+
+    job.pack(output, bank, validation=validation, pretrain=pretrain, finetune=finetune, tracks=tracks)
+    click.echo(f"{output}: fetch wheels with get_wheels.sh, then run.sh on the other machine")
+
+
+@train.command(name="slice", epilog=examples("mocap-video train slice job/ --minutes 9 --shards shards/"))
+@click.argument("job", type=_PATH)
+@click.option("--minutes", type=click.FloatRange(min=0), default=9.0, show_default=True, help="When to stop.")
+@click.option("--shards", type=_PATH, help="Where a slice begins and what it leaves.  [default: JOB/shards]")
+def one_slice(job: Path, minutes: float, shards: Path | None) -> None:
+    """Train a packed job for some minutes, from shards to shards of at most 16 MiB, eight in a folder."""
+    from mocap_video.pipeline.job import run_slice
+
+    finished = run_slice(job, 60 * minutes, shards)
+    click.echo("finished: runs/stage2/weights.safetensors" if finished else "to be continued: run it again")
+
+
 @train.command(name="all", epilog=examples("mocap-video train all motions/ -o runs/"))
 @click.argument("motions", type=_PATH)
 @click.option("-o", "--output", type=_PATH, required=True, help="Folder of prepared motion, runs and weights.")

@@ -61,6 +61,15 @@ def prepare_tracks(folders: Sequence[Path], calib: Path, output: Path) -> int:
     return count
 
 
+def training_file(config: str) -> Path:
+    """Return the file of a training configuration: a shipped name or a path. Raises ``ConfigError`` for neither."""
+    if config in training_names():
+        return Path(str(resources.files("mocap_video.configs.training") / f"{config}.py"))
+    if not Path(config).is_file():
+        raise ConfigError(f"{config}: no such training configuration; known: {', '.join(training_names())}, or a file")
+    return Path(config)
+
+
 def configured(
     config: str,
     bank: Path,
@@ -74,11 +83,7 @@ def configured(
     """Return the training that ``config`` (a shipped name or a file) describes, on these files."""
     from mocap_video.lifter.training import TrainConfig
 
-    path = Path(config)
-    if config in training_names():
-        path = Path(str(resources.files("mocap_video.configs.training") / f"{config}.py"))
-    elif not path.is_file():
-        raise ConfigError(f"{config}: no such training configuration; known: {', '.join(training_names())}, or a file")
+    path = training_file(config)
     files: dict[str, object] = {"bank": bank, "work_dir": work_dir, "start_from": start_from, "validation": validation}
     files |= {"tracks": tracks}
     chosen = parse_section(TrainConfig, {**read_config_file(path), **files}, str(path))
