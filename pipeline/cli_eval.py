@@ -13,10 +13,13 @@ _PATH = click.Path(path_type=Path)
 
 
 def _compare(
-    pred: Path,
+    pred: Path | None,
     json_file: Path | None,
+    weights: Path | None,
+    config: str,
     *,
-    truth: Path | None,
+    fit: bool,
+    truth: Path,
     form: str | None,
     truth_format: str | None,
     calib: Path | None,
@@ -33,10 +36,9 @@ def _compare(
     from mocap_video.lifter.others.base import ReadOptions
     from mocap_video.lifter.others.readers import READERS
     from mocap_video.pipeline import compare as comparing
+    from mocap_video.pipeline.config import load_config
     from mocap_video.pipeline.results import strict_json
 
-    if truth is None:
-        raise click.UsageError("--pred needs --truth")
     for name in (form, truth_format):
         if name is not None and name not in READERS:
             raise click.UsageError(f"no such layout {name!r}; known: {', '.join(READERS)}")
@@ -50,11 +52,16 @@ def _compare(
         options=ReadOptions(trust=trust, body=smpl_model, person=person),
         terms=Terms(fps=fps, offset_s=offset_s, scale=scale),
     )
-    scored = comparing.compare_all(plan)
-    click.echo(comparing.comparison_table(scored))
+    if pred is None:
+        methods = comparing.lift_truths(plan, load_config(config), weights, fit=fit)
+    else:
+        methods = {pred.stem: comparing.compare_all(plan)}
+    for method, scored in methods.items():
+        click.echo(f"{method}\n{comparing.comparison_table(scored)}")
     if json_file is not None:
+        values = {method: comparing.comparison_json(scored) for method, scored in methods.items()}
         with atomic_write(json_file) as partial:
-            partial.write_text(strict_json(comparing.comparison_json(scored)), encoding="utf-8")
+            partial.write_text(strict_json(values), encoding="utf-8")
 
 
 @click.command(
@@ -64,6 +71,7 @@ def _compare(
         "mocap-video eval motions/ --split test --fit --json test.json",
         "mocap-video eval motions/ --fit --baselines --shapes random --height --limit 20",
         "mocap-video eval --pred out/clip/people/001.npz --truth truth.npz",
+        "mocap-video eval --truth gt.npz --calib cam.yaml --fit",
         "mocap-video eval --pred hmr4d_results.pt --truth gt.npz --calib cam.yaml "
         "--smpl-model SMPLX_NEUTRAL.npz --trust",
     ),
@@ -99,7 +107,7 @@ def _compare(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="Where to compute."
 )
 @click.option("--pred", type=_PATH, help="Score this result instead: a file, or a folder of one a sequence.")
-@click.option("--truth", type=_PATH, help="With --pred: the truth, or a folder of truths of the same names.")
+@click.option("--truth", type=_PATH, help="A truth, or a folder of truths of the names in --pred.")
 @click.option("--format", "form", metavar="NAME", help="Layout of --pred.  [default: what it looks like]")
 @click.option("--truth-format", metavar="NAME", help="Layout of --truth.  [default: what it looks like]")
 @click.option("--calib", type=_PATH, help="Camera of a result told in the camera's axes, or a folder of NAME.yaml.")
@@ -127,17 +135,19 @@ def evaluate(
     device: str,
     json_file: Path | None,
     pred: Path | None,
+    truth: Path | None,
     **comparing: Any,
 ) -> None:
     """Measure the lifter on held-out motion before random cameras, absolute errors first.
 
     MOTIONS is the folder of the motion set. With --pred and --truth it scores a result instead, ours or another
-    method's. Layouts, protocols and what each column means: docs/evaluation.md.
+    method's; with --truth and --calib it lifts what that camera would see of the truth. Layouts, protocols and what
+    each column means: docs/evaluation.md.
     """
-    if (motions is None) == (pred is None):
-        raise click.UsageError("give MOTIONS, or --pred with --truth")
-    if pred is not None:
-        _compare(pred, json_file, **comparing)
+    if (motions is None) == (truth is None) or (pred is not None and truth is None):
+        raise click.UsageError("give MOTIONS, or --truth with --pred or with --calib")
+    if truth is not None:
+        _compare(pred, json_file, weights, config, fit=fit, truth=truth, **comparing)
         return
     assert motions is not None
     from dataclasses import replace

@@ -113,7 +113,6 @@ def pretrain(
     epilog=examples(
         "mocap-video train finetune --bank prepared/train.safetensors "
         "--start-from runs/stage1/weights.safetensors -o runs/stage2",
-        "-o runs/stage2",
     )
 )
 @stage_options("coco17_finetune")
@@ -157,8 +156,6 @@ def export(run: Path, output: Path, best: bool) -> None:
 @train.command(
     epilog=examples(
         "mocap-video train pack -o job/ --bank prepared/train.safetensors --validation prepared/val.safetensors",
-        "sh job/get_wheels.sh        # where there is a network; then take job/ to the other machine",
-        "sh job/run.sh               # there, again and again until it says finished",
     )
 )
 @click.option("-o", "--output", type=_PATH, required=True, help="The empty folder that becomes the job.")
@@ -170,7 +167,11 @@ def export(run: Path, output: Path, best: bool) -> None:
 def pack(
     output: Path, bank: Path, validation: Path | None, pretrain: str, finetune: str, tracks: tuple[Path, ...]
 ) -> None:
-    """Put training into one folder, for a machine with a GPU and without a network."""
+    """Put training into one folder, for a machine with a GPU and without a network.
+
+    Where there is a network, its get_wheels.sh fetches what is to be installed; on the other machine, run.sh trains for
+    some minutes: again and again until it says finished.
+    """
     from mocap_video.pipeline import job
 
     job.pack(output, bank, validation=validation, pretrain=pretrain, finetune=finetune, tracks=tracks)

