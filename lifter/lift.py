@@ -1,17 +1,18 @@
 """Lifting whole tracks: windows, samples, and the way back to the clip's own frames and the site's own axes.
 
-A track is cut into windows that overlap by half. They are denoised together, and after every denoising step
-overlapping windows are made one motion in 3D, so there is no seam to hide. Where a track is longer than a batch, or
-than a piece of a recording, the windows are those of the whole track all the same, and as many more on either side are
-denoised as can reach the frames in question: the answer does not depend on where it was cut. The network runs at about
-15 Hz; the clip's own frames in between follow their own observed rays, at depths interpolated in time.
+A track is cut into windows that overlap by half. Windows of all people are denoised together, as many as fit into
+memory, and after every denoising step a person's overlapping windows are made one motion in 3D, so there is no seam to
+hide. Where a track is longer than a batch, or than a piece of a recording, the windows are those of the whole track all
+the same, and as many more on either side are denoised as can reach the frames in question: the answer does not depend
+on where it was cut, nor on who else is lifted. The network runs at about 15 Hz; the clip's own frames in between follow
+their own observed rays, at depths interpolated in time.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from mocap_video.calib import geometry
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
 from mocap_video.errors import ConfigError
 from mocap_video.kept import keepable
-from mocap_video.lifter.diffusion import draw_noise, solid_noise
+from mocap_video.lifter.diffusion import draw_noise, motion_noise, solid_noise
 from mocap_video.lifter.guidance import observation_gain
 from mocap_video.lifter.sampler import sample
 from mocap_video.lifter.spread import expected_error
@@ -128,7 +129,66 @@ class _Piece:
     weight: Tensor
 
     def select(self, windows: slice) -> _Piece:
+        """Return some of the windows."""
         return _Piece(self.index[windows], self.valid[windows], self.weight[windows])
+
+
+@dataclass(frozen=True)
+class _Chunk:
+    """Windows of part number ``part`` that are made one motion together, of which ``own`` are answered for."""
+
+    part: int
+    piece: _Piece
+    own: slice
+
+    def __len__(self) -> int:
+        return len(self.piece.index)
+
+
+class _Lifting:
+    """What becomes of one part of a track over the network's frames that decide it, from ``base`` on: weighted sums of
+    samples ``(K,N,J,3)`` m and of the error to expect ``(N,J)`` m, and the noise that its samples start from.
+    """
+
+    def __init__(self, track: _Track, time_s: np.ndarray, plan: _Plan, config: LiftConfig) -> None:
+        joints = track.xy.shape[1]
+        self.track, self.plan = track, plan
+        self.base, end = plan.frames_of(*plan.about(plan.first, plan.stop), config.window)
+        self.kept_s = time_s[plan.kept[self.base : end]]
+        self.noise = _noise(time_s[plan.kept], joints + 1, self.base, end, config)
+        self.total = torch.zeros(config.samples, end - self.base, joints, 3)
+        self.error = torch.zeros(end - self.base, joints)
+        self.weight = torch.zeros(end - self.base)
+
+    def chunks(self, part: int, config: LiftConfig, most: int) -> Iterator[_Chunk]:
+        """Yield chunks of at most about ``most`` windows; ``part`` is this part's number."""
+        pieces = _cut(len(self.plan.kept), config.window)
+        for first, stop in _spans(self.plan, most):
+            start, last = self.plan.about(first, stop)
+            yield _Chunk(part, pieces.select(slice(start, last)), slice(first - start, stop - start))
+
+    def noise_of(self, chunk: _Chunk) -> Tensor:
+        """Return the noise ``(K,W,T,J+1,4)`` of a chunk's windows."""
+        return self.noise[:, chunk.piece.index - self.base]
+
+    def add(self, chunk: _Chunk, joints: Tensor, expected: Tensor) -> None:
+        """Add a chunk's windows: ``joints (K,W,T,J,3)`` and ``expected (W,T,J)`` m."""
+        piece = chunk.piece
+        for w in range(len(chunk))[chunk.own]:
+            frames = piece.index[w] - self.base
+            self.error.index_add_(0, frames, expected[w] * piece.weight[w][:, None])
+            self.total.index_add_(1, frames, joints[:, w] * piece.weight[w][:, None, None])
+            self.weight.index_add_(0, frames, piece.weight[w])
+
+    def result(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the wanted samples ``(K,N,J,3)`` m in the canonical frame and the error ``(N,J)`` m to expect of their
+        mean (0 where the weights do not tell).
+        """
+        known, weight = (self.weight > 1e-6).numpy(), self.weight.clamp_min(1e-6)
+        motions = _fill((self.total / weight[:, None, None]).double().numpy(), known, self.kept_s)
+        error = (self.error / weight[:, None])[None, ..., None].double().numpy()
+        wanted = slice(self.plan.kept_first - self.base, self.plan.kept_stop - self.base)
+        return motions[:, wanted], _fill(error, known, self.kept_s)[0, wanted, :, 0]
 
 
 @keepable
@@ -159,23 +219,26 @@ def lift_parts(
     parts: Sequence[LiftPart], calibration: Calibration, lifter: Lifter, config: LiftConfig
 ) -> list[Motion3D]:
     """Lift rows ``first`` to before ``stop`` of each part, as they are in the whole of that person's track."""
-    return [_lift_part(part, calibration, lifter, config) for part in parts]
+    frame = canonical_frame(calibration.camera, calibration.ground)
+    lifted = [_Lifting(_prepare(part, calibration.camera, lifter), part.time_s,
+                       _plan(part.time_s, part.first, part.stop, config), config) for part in parts]  # fmt: skip
+    _denoise_all(lifted, frame, calibration.camera, lifter, config)
+    return [
+        _to_site(part, each.track, each.plan, *each.result(), frame, calibration.camera)
+        for part, each in zip(parts, lifted, strict=True)
+    ]
 
 
-def _lift_part(part: LiftPart, calibration: Calibration, lifter: Lifter, config: LiftConfig) -> Motion3D:
+def _prepare(part: LiftPart, camera: Camera, lifter: Lifter) -> _Track:
     person = part.keypoints
     if person.skeleton != lifter.skeleton.name:
         raise ConfigError(
             f"person {person.person}: keypoints are {person.skeleton}, the lifter's weights are for "
             f"{lifter.skeleton.name}; choose weights for {person.skeleton}"
         )
-    frame = canonical_frame(calibration.camera, calibration.ground)
-    xy = geometry.normalized_from_pixels(torch.as_tensor(person.xy, dtype=torch.float64), calibration.camera).numpy()
+    xy = geometry.normalized_from_pixels(torch.as_tensor(person.xy, dtype=torch.float64), camera).numpy()
     score = np.where(np.isfinite(xy).all(-1), person.score, 0.0)
-    track = _Track(np.where(score[..., None] > 0, xy, 0.0), score, person.time_s, part.row)
-    plan = _plan(part.time_s, part.first, part.stop, config)
-    samples, expected = _lift_track(track, part.time_s, plan, frame, calibration.camera, lifter, config)
-    return _to_site(part, track, plan, samples, expected, frame, calibration.camera)
+    return _Track(np.where(score[..., None] > 0, xy, 0.0), score, person.time_s, part.row)
 
 
 def _plan(time_s: np.ndarray, first: int, stop: int, config: LiftConfig) -> _Plan:
@@ -226,47 +289,49 @@ def _noise(time_s: np.ndarray, points: int, first: int, stop: int, config: LiftC
     return solid_noise(seconds, *whole)[:, first - base :]
 
 
-def _lift_track(
-    track: _Track,
-    time_s: np.ndarray,
-    plan: _Plan,
-    frame: CanonicalFrame,
-    camera: Camera,
-    lifter: Lifter,
-    config: LiftConfig,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lift the wanted ones of a track's kept frames: ``config.samples`` motions ``(K,N,J,3)`` m in the canonical frame,
-    and the error ``(N,J)`` m to expect of their mean (0 where the weights do not tell).
-    """
+def _denoise_all(
+    lifted: Sequence[_Lifting], frame: CanonicalFrame, camera: Camera, lifter: Lifter, config: LiftConfig
+) -> None:
+    """Denoise the windows of all parts, batch by batch, and add what comes out to each part's sums."""
     device = next(lifter.model.parameters()).device
-    copies, joints_count = config.samples, track.xy.shape[1]
-    pieces = _cut(len(plan.kept), config.window)
-    base, end = plan.frames_of(*plan.about(plan.first, plan.stop), config.window)
-    noise = _noise(time_s[plan.kept], joints_count + 1, base, end, config)
-    total = torch.zeros(copies, end - base, joints_count, 3)
-    error = torch.zeros(end - base, joints_count)
-    weight = torch.zeros(end - base)
-    for first, stop in _batches(plan, max(2, config.batch // copies)):
-        start, last = plan.about(first, stop)
-        part = pieces.select(slice(start, last))
-        seen = _observe(track, plan.kept, part, frame, camera, device)
-        part = _Piece(part.index - base, part.valid, part.weight * _usable(seen).cpu()[:, None])
-        joints = _denoise(seen, part, noise, lifter, config).cpu()
-        expected = _expected_error(seen, lifter).cpu()
-        for w in range(first - start, stop - start):
-            error.index_add_(0, part.index[w], expected[w] * part.weight[w][:, None])
-            total.index_add_(1, part.index[w], joints[:, w] * part.weight[w][:, None, None])
-            weight.index_add_(0, part.index[w], part.weight[w])
-    known, kept_s = (weight > 1e-6).numpy(), time_s[plan.kept[base:end]]
-    weight = weight.clamp_min(1e-6)
-    motions = _fill((total / weight[:, None, None]).double().numpy(), known, kept_s)
-    error = _fill((error / weight[:, None])[None, ..., None].double().numpy(), known, kept_s)[0, ..., 0]
-    wanted = slice(plan.kept_first - base, plan.kept_stop - base)
-    return motions[:, wanted], error[wanted]
+    for chunks in _batches(lifted, config):
+        parts = [
+            _observe(lifted[chunk.part].track, lifted[chunk.part].plan.kept, chunk.piece, frame, camera, device)
+            for chunk in chunks
+        ]
+        seen = Observation(
+            *(torch.cat(values) for values in zip(*(vars(part).values() for part in parts), strict=True))
+        )
+        batch = [
+            replace(chunk, piece=replace(chunk.piece, weight=chunk.piece.weight * _usable(part).cpu()[:, None]))
+            for chunk, part in zip(chunks, parts, strict=True)
+        ]
+        start = torch.cat([lifted[chunk.part].noise_of(chunk) for chunk in batch], 1)
+        joints = _denoise(seen, batch, start, lifter, config).cpu()
+        expected = _expected_error(seen, parts, lifter).cpu()
+        first = 0
+        for chunk in batch:
+            windows = slice(first, first + len(chunk))
+            lifted[chunk.part].add(chunk, joints[:, windows], expected[windows])
+            first += len(chunk)
 
 
-def _batches(plan: _Plan, size: int) -> list[tuple[int, int]]:
-    """Return the windows to answer for, first and past the last, of every batch of about ``size`` windows."""
+def _batches(lifted: Sequence[_Lifting], config: LiftConfig) -> Iterator[list[_Chunk]]:
+    """Yield chunks to denoise at once: ``config.batch`` windows times samples, somewhat more where one chunk asks."""
+    most = max(2, config.batch // config.samples)
+    batch: list[_Chunk] = []
+    for number, each in enumerate(lifted):
+        for chunk in each.chunks(number, config, most):
+            if batch and sum(len(other) for other in batch) + len(chunk) > most:
+                yield batch
+                batch = []
+            batch.append(chunk)
+    if batch:
+        yield batch
+
+
+def _spans(plan: _Plan, size: int) -> list[tuple[int, int]]:
+    """Return the windows to answer for, first and past the last, of every chunk of about ``size`` windows."""
     start, end = plan.about(plan.first, plan.stop)
     if end - start <= size:
         return [(plan.first, plan.stop)]
@@ -274,11 +339,14 @@ def _batches(plan: _Plan, size: int) -> list[tuple[int, int]]:
     return [(first, min(first + own, plan.stop)) for first in range(plan.first, plan.stop, own)]
 
 
-def _expected_error(seen: Observation, lifter: Lifter) -> Tensor:
-    """Return the error to expect ``(W,T,J)`` m of the windows."""
+def _expected_error(seen: Observation, parts: Sequence[Observation], lifter: Lifter) -> Tensor:
+    """Return the error to expect ``(W,T,J)`` m of the windows ``seen``, which are those of ``parts``."""
     if lifter.spread is None:
         return torch.zeros_like(seen.score)
-    return expected_error(lifter.model, lifter.spread, build_scene(seen, lifter.skeleton), lifter.skeleton)
+    points = len(lifter.skeleton) + 1
+    noise = [motion_noise(part.time_s, points, torch.Generator(seen.xy.device).manual_seed(0)) for part in parts]
+    scene = build_scene(seen, lifter.skeleton)
+    return expected_error(lifter.model, lifter.spread, scene, lifter.skeleton, torch.cat(noise))
 
 
 def _observe(
@@ -310,26 +378,32 @@ def _usable(seen: Observation) -> Tensor:
     return ((seen.score > 0).any(-1).sum(-1) >= min(_MIN_SEEN_FRAMES, seen.score.shape[1])).float()
 
 
-def _denoise(seen: Observation, part: _Piece, noise: Tensor, lifter: Lifter, config: LiftConfig) -> Tensor:
-    """Return ``(K,W,T,J,3)`` m: K samples of the windows, overlaps made one after every step."""
-    copies, windows = config.samples, len(part.index)
-    base, span = int(part.index.min()), int(part.index.max() - part.index.min()) + 1
-    index = (part.index - base).to(seen.xy.device)
-    weight = part.weight.to(seen.xy.device)
-    norm = torch.zeros(span, device=weight.device).index_add_(0, index.flatten(), weight.flatten()).clamp_min(1e-6)
+def _denoise(seen: Observation, batch: Sequence[_Chunk], start: Tensor, lifter: Lifter, config: LiftConfig) -> Tensor:
+    """Return ``(K,W,T,J,3)`` m: K samples of the windows, the overlaps of each chunk made one after every step.
+
+    ``start (K,W,T,J+1,4)`` is the noise to start from.
+    """
+    copies, windows = start.shape[:2]
+    device, index, span = seen.xy.device, [], 0
+    for chunk in batch:  # each chunk has frames of its own, one behind the other
+        index.append(chunk.piece.index - chunk.piece.index.min() + span)
+        span = int(index[-1].max()) + 1
+    places = torch.cat(index).to(device)
+    weight = torch.cat([chunk.piece.weight for chunk in batch]).to(device)
+    norm = torch.zeros(span, device=device).index_add_(0, places.flatten(), weight.flatten()).clamp_min(1e-6)
 
     def merge(joints: Tensor) -> Tensor:
         parts = (joints.unflatten(0, (windows, copies)) * weight[:, None, :, None, None]).transpose(1, 2)
         merged = torch.zeros(span, *parts.shape[2:], device=joints.device)
-        merged.index_add_(0, index.flatten(), parts.flatten(0, 1))
-        merged = (merged / norm[:, None, None, None])[index]
-        unsupported = (norm[index] <= 1e-6)[:, :, None, None, None]
+        merged.index_add_(0, places.flatten(), parts.flatten(0, 1))
+        merged = (merged / norm[:, None, None, None])[places]
+        unsupported = (norm[places] <= 1e-6)[:, :, None, None, None]
         own = joints.unflatten(0, (windows, copies)).transpose(1, 2)
         return torch.where(unsupported, own, merged).transpose(1, 2).flatten(0, 1)
 
-    start = noise[:, part.index].transpose(0, 1).flatten(0, 1).to(seen.xy.device)
-    scene = build_scene(seen.repeat(copies), lifter.skeleton)
-    joints = sample(lifter.model, scene, lifter.skeleton, steps=config.steps, noise=start, merge=merge)
+    noise = start.transpose(0, 1).flatten(0, 1).to(device)
+    scene = build_scene(seen, lifter.skeleton)
+    joints = sample(lifter.model, scene, lifter.skeleton, steps=config.steps, copies=copies, noise=noise, merge=merge)
     return joints.unflatten(0, (windows, copies)).transpose(0, 1)
 
 

@@ -9,12 +9,15 @@ frame rates may differ and vary.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mocap_video.lifter.ablation import PRODUCT, Ablation
 from mocap_video.lifter.conditions import CAMERA_FEATURES, FRAME_FEATURES, Conditions
 from mocap_video.lifter.diffusion import signal_level
 from mocap_video.lifter.views import VIEWS
@@ -22,13 +25,28 @@ from mocap_video.lifter.views import VIEWS
 
 @dataclass(frozen=True)
 class NetworkConfig:
-    """Size of the denoiser. ``joints`` J of the keypoint set; ``width`` a multiple of 2 x ``heads``."""
+    """Size of the denoiser. ``joints`` J of the keypoint set; ``width`` a multiple of 2 x ``heads``; ``ablation``: what
+    it is trained without.
+    """
 
     joints: int = 17
     width: int = 512
     layers: int = 8
     heads: int = 4
     feed_forward: int = 1024
+    ablation: Ablation = PRODUCT
+
+    def record(self) -> dict[str, Any]:
+        """Return what ``of_record`` reads, as JSON values; an ablation is named only where there is one."""
+        values = asdict(self)
+        if self.ablation == PRODUCT:
+            del values["ablation"]
+        return values
+
+    @staticmethod
+    def of_record(values: Mapping[str, Any]) -> NetworkConfig:
+        """Return the configuration that ``record`` wrote. Raises ``TypeError`` for names that there are not."""
+        return NetworkConfig(**{**values, "ablation": Ablation(**values.get("ablation", {}))})
 
 
 class Attention(nn.Module):
@@ -95,7 +113,7 @@ class Denoiser(nn.Module):
         self.config = config
         width, joints = config.width, config.joints
         self.embed_motion = nn.Linear((joints + 2) * 2, width)
-        self.embed_keypoints = nn.Linear(joints * 3, width)
+        self.embed_keypoints = nn.Linear(joints * config.ablation.keypoint_features, width)
         self.embed_frame = nn.Linear(FRAME_FEATURES, width)
         self.embed_camera = nn.Sequential(nn.Linear(CAMERA_FEATURES, width), nn.GELU(), nn.Linear(width, width))
         self.embed_step = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.Linear(width, width))
@@ -105,7 +123,7 @@ class Denoiser(nn.Module):
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, (joints + 2) * 2)
+        self.head = nn.Linear(width, (joints + 1) * 3 if config.ablation.direct else (joints + 2) * 2)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
 

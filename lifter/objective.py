@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from mocap_video.lifter.conditions import build_conditions
+from mocap_video.lifter.ablation import Problem, pose_problem
 from mocap_video.lifter.data.synthetic import Sample
 from mocap_video.lifter.diffusion import add_noise, motion_noise, training_steps
 from mocap_video.lifter.network import Denoiser
-from mocap_video.lifter.representation import encode, noise_in_views, whitening
+from mocap_video.lifter.regression import regress, regression_target
+from mocap_video.lifter.representation import encode, noise_in_views
 from mocap_video.lifter.views import VIEWS, build_scene
 from mocap_video.skeletons import Skeleton
 
@@ -22,7 +24,7 @@ TARGET_LIMIT = 6.0
 HUBER_DELTA = 0.5
 """Where the error turns linear, in standard deviations."""
 
-_WEIGHT = {"local": 1.0, "offset": 4.0, "scale": 2.0}
+_WEIGHT = {"local": 1.0, "offset": 4.0, "scale": 2.0, "root": 1.0}
 """Weight of a token's error; the root's tokens are 2 of J + 2, yet move every joint."""
 
 
@@ -34,26 +36,48 @@ def lifting_losses(
     Stage 1 (``multi_view`` False) learns one random view of each window from noise, cameras and ground alone; stage 2
     learns all views together, given V0's keypoints.
     """
-    with torch.no_grad(), torch.autocast(sample.joints.device.type, enabled=False):  # geometry needs all 32 bits
-        scene = build_scene(sample.seen, skeleton)
-        white = whitening(scene)
-        conditions = build_conditions(scene, white)
+    ablation, device = model.config.ablation, sample.joints.device
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):  # geometry needs all 32 bits
+        problem = pose_problem(build_scene(sample.seen, skeleton), ablation, generator)
+    if ablation.direct:
+        return _regression_losses(model, problem, sample.joints, skeleton)
+    scene, white, conditions = problem.scene, problem.white, problem.conditions
+    with torch.no_grad(), torch.autocast(device.type, enabled=False):
         x0 = encode(sample.joints, scene, white, skeleton).clamp(-TARGET_LIMIT, TARGET_LIMIT)
-        step = training_steps(len(x0), x0.device, generator)
+        step = training_steps(len(x0), device, generator)
         solid = motion_noise(sample.seen.time_s, len(skeleton) + 1, generator)
         noisy = add_noise(x0, noise_in_views(solid, scene, white), step)
         views = None
         if not multi_view:
-            views = torch.randint(VIEWS, (len(x0), 1), generator=generator, device=x0.device)
+            views = torch.randint(VIEWS, (len(x0), 1), generator=generator, device=device)
             pick = views[:, :, None, None, None].expand(-1, 1, *x0.shape[2:])
             x0, noisy = x0.gather(1, pick), noisy.gather(1, pick)
     memory = model.encode_pointmaps(conditions)
     predicted = model(noisy, step, conditions, memory, views, observed=multi_view)
     valid = conditions.valid[:, None, :, None, None].to(x0.dtype)
-    error = 2 * torch.nn.functional.huber_loss(predicted, x0, reduction="none", delta=HUBER_DELTA) * valid
+    error = huber(predicted - x0) * valid
     frames = valid.sum() * x0.shape[1] * 2
     return {
         "loss_local": _WEIGHT["local"] * error[..., :-2, :].sum() / (frames * (x0.shape[3] - 2)),
         "loss_offset": _WEIGHT["offset"] * error[..., -2, :].sum() / frames / 4,
         "loss_scale": _WEIGHT["scale"] * error[..., -1, :].sum() / frames / 4,
+    }
+
+
+def huber(error: Tensor) -> Tensor:
+    """Return the square of ``error`` while it is small, growing linearly beyond ``HUBER_DELTA``."""
+    return 2 * F.huber_loss(error, torch.zeros_like(error), reduction="none", delta=HUBER_DELTA)
+
+
+def _regression_losses(model: Denoiser, problem: Problem, joints: Tensor, skeleton: Skeleton) -> dict[str, Tensor]:
+    """Losses of the plain regressor: ``local`` of the joints about their root, ``root`` of its place."""
+    with torch.no_grad(), torch.autocast(joints.device.type, enabled=False):
+        target = regression_target(joints, problem, skeleton).clamp(-TARGET_LIMIT, TARGET_LIMIT)
+    output = regress(model, problem, model.encode_pointmaps(problem.conditions))
+    valid = problem.conditions.valid[:, :, None, None].to(target.dtype)
+    error = huber(output - target) * valid
+    values = valid.sum() * 3
+    return {
+        "loss_local": _WEIGHT["local"] * error[:, :, :-1].sum() / (values * len(skeleton)),
+        "loss_root": _WEIGHT["root"] * error[:, :, -1].sum() / values,
     }

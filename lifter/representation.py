@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from mocap_video.calib import geometry
 from mocap_video.lifter.views import Scene, flat_joints
@@ -34,7 +35,8 @@ class Whitening:
     ``xy (B,V,T,2)`` normalised and ``depth (B,V,T)`` m: the anchor's projection; ``flat (B,V,T,J,2)`` m: the flat pose
     in the box at the root's depth; ``root_std (B,V,T,3)`` and ``joint_std (B,V,T,J,3)`` m: standard deviations along
     the view's right, down and forward axes; ``ray (B,T,3)``: V0's unit ray to the root; ``sigma (B,T)`` m along it;
-    ``lateral (B,T,J)`` m: of the joints across their rays, by their confidence.
+    ``lateral (B,T,J)`` m: of the joints across their rays, by their confidence. ``decoupled`` False (an ablation): the
+    local tokens hold the joints' places in the image, and offset and scale stay zero.
     """
 
     xy: Tensor
@@ -45,6 +47,12 @@ class Whitening:
     ray: Tensor
     sigma: Tensor
     lateral: Tensor
+    decoupled: bool = True
+
+    @property
+    def image_std(self) -> Tensor:
+        """Standard deviation ``(B,V,T,J,2)`` m of a joint's place in the image, its own and the root's together."""
+        return torch.sqrt(self.joint_std[..., :2] ** 2 + self.root_std[..., None, :2] ** 2)
 
 
 def whitening(scene: Scene) -> Whitening:
@@ -71,6 +79,9 @@ def encode(joints: Tensor, scene: Scene, white: Whitening, skeleton: Skeleton) -
     points = torch.cat([joints, root], -2)[:, None]
     R, t = scene.rig.R[:, :, None, None], scene.rig.t[:, :, None, None]
     xy, depth = geometry.project_normalized(points, R, t)
+    if not white.decoupled:
+        about = (xy[..., :-1, :] - white.xy[..., None, :]) * white.depth[..., None, None]
+        return F.pad((about - white.flat) / white.image_std, (0, 0, 0, 2))
     root_xy, root_depth = xy[..., -1, :], depth[..., -1].clamp_min(_NEAREST_M)
     boxed = (xy[..., :-1, :] - root_xy[..., None, :]) * root_depth[..., None, None]
     local = (boxed - white.flat) / white.joint_std[..., :2]
@@ -81,6 +92,9 @@ def encode(joints: Tensor, scene: Scene, white: Whitening, skeleton: Skeleton) -
 
 def decode(x: Tensor, white: Whitening) -> tuple[Tensor, Tensor]:
     """Return normalised ``xy (B,V,T,J,2)`` and the root's depth ``(B,V,T)`` m of ``x (B,V,T,J+2,2)``."""
+    if not white.decoupled:
+        about = white.flat + x[..., :-2, :] * white.image_std
+        return white.xy[..., None, :] + about / white.depth[..., None, None], white.depth
     log_ratio = x[..., -1, :].mean(-1) * white.root_std[..., 2] / white.depth
     depth = white.depth * torch.exp(-log_ratio.clamp(-_DECODE_LIMIT, _DECODE_LIMIT))
     root = white.xy + x[..., -2, :] * white.root_std[..., :2] / white.depth[..., None]
@@ -100,6 +114,8 @@ def noise_in_views(solid: Tensor, scene: Scene, white: Whitening) -> Tensor:
     root = _ROOT_LATERAL_STD_M * solid[:, :, -1:, :3]
     root = root + white.sigma[..., None, None] * solid[:, :, -1:, 3:] * white.ray[:, :, None]
     turned = (scene.rig.R[:, :, None, None] @ torch.cat([joints, root], 2)[:, None, ..., None])[..., 0]
+    if not white.decoupled:
+        return F.pad((turned[..., :-1, :2] + turned[..., -1:, :2]) / white.image_std, (0, 0, 0, 2))
     local = turned[..., :-1, :2] / white.joint_std[..., :2]
     about = turned[..., -1, :] / white.root_std
     return torch.cat([local, about[..., None, :2], about[..., None, 2:].expand(*about.shape[:-1], 1, 2)], -2)

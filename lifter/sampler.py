@@ -7,11 +7,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from mocap_video.lifter.conditions import build_conditions
+from mocap_video.lifter.ablation import pose_problem
 from mocap_video.lifter.diffusion import ddim_step, motion_noise, sampling_steps
 from mocap_video.lifter.guidance import triangulate_views
 from mocap_video.lifter.network import Denoiser
-from mocap_video.lifter.representation import encode, noise_in_views, whitening
+from mocap_video.lifter.regression import regress, regressed_joints
+from mocap_video.lifter.representation import encode, noise_in_views
 from mocap_video.lifter.views import Scene
 from mocap_video.skeletons import Skeleton
 
@@ -23,18 +24,27 @@ def sample(
     skeleton: Skeleton,
     *,
     steps: int,
+    copies: int = 1,
+    guided: bool = True,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
     merge: Callable[[Tensor], Tensor] | None = None,
 ) -> Tensor:
-    """Draw one motion ``(B,T,J,3)`` m in the canonical frame for every window of ``scene``.
+    """Draw ``copies`` motions for every window of ``scene``: ``(B*copies,T,J,3)`` m in the canonical frame, a window's
+    copies one after another.
 
-    ``noise (B,T,J+1,4)`` is the solid noise to start from, drawn from ``generator`` if None. ``merge`` sees the
-    triangulated joints ``(B,T,J,3)`` at every step and returns them with overlapping windows made one.
+    Geometry, conditions and pointmaps are worked out once a window. ``noise (B*copies,T,J+1,4)`` is the solid noise to
+    start from, drawn from ``generator`` if None. ``merge`` sees the triangulated joints at every step and returns them
+    with overlapping windows made one. ``guided`` False leaves the views to themselves until the last step, which alone
+    is triangulated.
     """
-    white = whitening(scene)
-    conditions = build_conditions(scene, white)
-    memory = model.encode_pointmaps(conditions)
+    problem = pose_problem(scene, model.config.ablation, generator)
+    memory = model.encode_pointmaps(problem.conditions)
+    if model.config.ablation.direct:
+        joints = regressed_joints(regress(model, problem, memory), problem).repeat_interleave(copies, 0)
+        return joints if merge is None else merge(joints)
+    problem, memory = problem.repeat(copies), memory.repeat_interleave(copies, 0)
+    scene, white = problem.scene, problem.white
     if noise is None:
         noise = motion_noise(scene.seen.time_s, len(skeleton) + 1, generator)
     x = noise_in_views(noise, scene, white)
@@ -42,9 +52,11 @@ def sample(
     schedule = sampling_steps(steps)
     for step, following in zip(schedule, [*schedule[1:], None], strict=True):
         now = torch.full((len(x),), step, device=x.device)
-        joints = triangulate_views(model(x, now, conditions, memory), scene, white)
-        joints = joints if merge is None else merge(joints)
+        predicted = model(x, now, problem.conditions, memory)
+        if guided or following is None:
+            joints = triangulate_views(predicted, scene, white)
+            joints = joints if merge is None else merge(joints)
         if following is not None:
-            consistent = encode(joints, scene, white, skeleton)
+            consistent = encode(joints, scene, white, skeleton) if guided else predicted
             x = ddim_step(x, consistent, now, torch.full_like(now, following))
     return joints

@@ -38,17 +38,7 @@ def load_smpl(path: Path, *, trust: bool = False) -> BodyModel:
     Raises ``MissingAsset`` when the file is not there, ``ConfigError`` for a pickle without ``trust``, ``MissingExtra``
     without smplx and ``ArtifactError`` when the file does not hold SMPL.
     """
-    if not path.is_file():
-        raise MissingAsset(f"{path}: no such file; expected an SMPL body as npz or pkl")
-    if path.suffix.lower() == ".npz":
-        arrays = _read_npz(path)
-    elif trust:
-        arrays = _read_pickle(path)
-    else:
-        raise ConfigError(
-            f"{path}: expected an npz, got {path.suffix or 'none'}. SMPL's pickles can run code when they are read; "
-            "convert it to npz, or give --trust if you trust its source"
-        )
+    arrays = read_smpl_arrays(path, (*_NEEDED, "gender"), trust=trust)
     missing = [name for name in _NEEDED if name not in arrays]
     if missing:
         raise ArtifactError(f"{path}: expected SMPL's arrays, lacks {', '.join(missing)}")
@@ -58,10 +48,24 @@ def load_smpl(path: Path, *, trust: bool = False) -> BodyModel:
         raise ArtifactError(f"{path}: expected SMPL's arrays with {VERTICES} vertices ({error})") from error
 
 
-def _read_npz(path: Path) -> dict[str, Any]:
+def read_smpl_arrays(path: Path, names: tuple[str, ...], *, trust: bool) -> dict[str, Any]:
+    """Return those of SMPL's or SMPL-X's arrays ``names`` that are in ``path``; see ``load_smpl``."""
+    if not path.is_file():
+        raise MissingAsset(f"{path}: no such file; expected an SMPL body as npz or pkl")
+    if path.suffix.lower() == ".npz":
+        return _read_npz(path, names)
+    if trust:
+        return _read_pickle(path, names)
+    raise ConfigError(
+        f"{path}: expected an npz, got {path.suffix or 'none'}. SMPL's pickles can run code when they are read; "
+        "convert it to npz, or give --trust if you trust its source"
+    )
+
+
+def _read_npz(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     try:
         with np.load(path, allow_pickle=False) as stored:
-            return {key: stored[key] for key in stored.files if key in _NEEDED or key == "gender"}
+            return {key: stored[key] for key in stored.files if key in names}
     except NPZ_FAULTS as error:
         raise ArtifactError(f"{path}: not an npz of plain arrays ({error})") from error
 
@@ -90,11 +94,11 @@ class _Unpickler(ArrayUnpickler):
         return super().find_class(module, name)
 
 
-def _read_pickle(path: Path) -> dict[str, Any]:
+def _read_pickle(path: Path, names: tuple[str, ...]) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
             stored = _Unpickler(file, encoding="latin1").load()
-        return {key: _dense(stored[key]) for key in _NEEDED if key in stored}
+        return {key: _dense(stored[key]) for key in names if key in stored}
     except UNREADABLE as error:
         raise ArtifactError(f"{path}: not SMPL's pickle ({error}); convert it to npz") from error
 

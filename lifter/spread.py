@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from mocap_video.errors import ConfigError
+from mocap_video.lifter.ablation import pose_problem
 from mocap_video.lifter.body import BodyModel
-from mocap_video.lifter.conditions import build_conditions
 from mocap_video.lifter.data.bank import MotionBank
 from mocap_video.lifter.data.synthetic import SyntheticConfig, make_samples
 from mocap_video.lifter.diffusion import STEPS, motion_noise
 from mocap_video.lifter.guidance import triangulate_views
 from mocap_video.lifter.network import Denoiser, NetworkConfig
-from mocap_video.lifter.representation import noise_in_views, whitening
+from mocap_video.lifter.representation import noise_in_views
 from mocap_video.lifter.views import VIEWS, Scene, build_scene
 from mocap_video.skeletons import Skeleton
 
@@ -67,24 +68,31 @@ class SpreadHead(nn.Module):
 
 @torch.no_grad()
 def _understood(
-    model: Denoiser, scene: Scene, skeleton: Skeleton, generator: torch.Generator | None
+    model: Denoiser, scene: Scene, noise: Tensor, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
     """Tokens ``(B,T,V*C)`` of the noisiest step, where the conditions speak alone, and its joints ``(B,T,J,3)`` m."""
-    white = whitening(scene)
-    conditions = build_conditions(scene, white)
-    noise = motion_noise(scene.seen.time_s, len(skeleton) + 1, generator)
+    if model.config.ablation.direct:
+        raise ConfigError("spread: a plain regressor has no head for its spread; calibrate weights of the denoiser")
+    problem = pose_problem(scene, model.config.ablation, generator)
     step = torch.full((len(noise),), STEPS - 1, device=noise.device)
-    memory = model.encode_pointmaps(conditions)
-    tokens = model.tokens(noise_in_views(noise, scene, white), step, conditions, memory)
-    joints = triangulate_views(model.motion(tokens), scene, white)
+    memory = model.encode_pointmaps(problem.conditions)
+    noisy = noise_in_views(noise, problem.scene, problem.white)
+    tokens = model.tokens(noisy, step, problem.conditions, memory)
+    joints = triangulate_views(model.motion(tokens), problem.scene, problem.white)
     return tokens.transpose(1, 2).flatten(2), joints
 
 
 @torch.no_grad()
-def expected_error(model: Denoiser, head: SpreadHead, scene: Scene, skeleton: Skeleton) -> Tensor:
-    """Return the error to expect of every joint ``(B,T,J)`` m."""
-    generator = torch.Generator(scene.seen.xy.device).manual_seed(0)
-    tokens, _ = _understood(model, scene, skeleton, generator)
+def expected_error(
+    model: Denoiser, head: SpreadHead, scene: Scene, skeleton: Skeleton, noise: Tensor | None = None
+) -> Tensor:
+    """Return the error to expect of every joint ``(B,T,J)`` m; ``noise (B,T,J+1,4)`` hardly matters, it is the same in
+    every call where None.
+    """
+    if noise is None:
+        generator = torch.Generator(scene.seen.xy.device).manual_seed(0)
+        noise = motion_noise(scene.seen.time_s, len(skeleton) + 1, generator)
+    tokens, _ = _understood(model, scene, noise)
     return head(tokens).exp()
 
 
@@ -102,7 +110,8 @@ def train_spread(
     for _ in range(0, config.windows, config.batch):
         windows = bank.draw(config.batch, config.frames, draw).to(device)
         sample = make_samples(windows, body, skeleton, config.synthetic, generator)
-        tokens, joints = _understood(model, build_scene(sample.seen, skeleton), skeleton, generator)
+        noise = motion_noise(sample.seen.time_s, len(skeleton) + 1, generator)
+        tokens, joints = _understood(model, build_scene(sample.seen, skeleton), noise, generator)
         known = sample.seen.valid & (sample.seen.score > 0).any(-1)
         known[:, torch.arange(config.frames, device=device) % _EVERY_FRAME != 0] = False
         told.append(tokens[known])

@@ -34,14 +34,16 @@ from mocap_video.lifter.body import load_body
 from mocap_video.lifter.checkpoints import read_checkpoint
 from mocap_video.lifter.data.bank import read_bank
 from mocap_video.lifter.data.synthetic import Sample, SyntheticConfig, make_samples
+from mocap_video.lifter.data.tracks import read_tracks
 from mocap_video.lifter.hooks import RateHook, RateSchedule, RunRecordHook, TimedCheckpointHook
 from mocap_video.lifter.monitor import BEST, Figures, NoiseKinds, figures_of, held_out_samples
 from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.objective import lifting_losses
+from mocap_video.lifter.observed import observed_losses
 from mocap_video.lifter.optimizer import build_optimizer
 from mocap_video.lifter.weights import load_weights, save_weights
 from mocap_video.optional import import_torchvision, require
-from mocap_video.skeletons import SKELETONS
+from mocap_video.skeletons import COCO17, SKELETONS
 
 MAY_CHANGE = frozenset(
     {"steps", "save_every", "log_every", "tensorboard", "validation", "val_every", "val_windows", "bank", "start_from"}
@@ -56,7 +58,8 @@ class TrainConfig:
     ``batch``: windows a step in each process. ``bf16``: 16-bit products where the machine has units for them, a GPU or
     a CPU with AMX; others compute in 32 bits.
     ``validation``: held-out motion, of which ``val_windows`` windows measure the averaged network every ``val_every``
-    steps; the best checkpoint is kept.
+    steps; the best checkpoint is kept. ``tracks``: prepared 2D tracks of recordings, with no 3D, of which stage 1 sees
+    ``tracks_share`` times ``batch`` windows more a step.
     """
 
     bank: Path
@@ -81,14 +84,18 @@ class TrainConfig:
     val_windows: int = 128
     tensorboard: bool = False
     bf16: bool = True
+    tracks: tuple[Path, ...] = ()
+    tracks_share: float = 0.5
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
 
     def record(self) -> dict[str, Any]:
         """Return what this run is as JSON values: names of files, not their places."""
         values = asdict(self) | {
+            "network": self.network.record(),
             "bank": self.bank.name,
             "start_from": None if self.start_from is None else self.start_from.name,
             "validation": None if self.validation is None else self.validation.name,
+            "tracks": [path.name for path in self.tracks],
         }
         del values["work_dir"]
         return json.loads(json.dumps(values))
@@ -117,6 +124,7 @@ class LifterTraining(BaseModel):
         self.denoiser = _first_network(config)
         self._bank = read_bank(config.bank)
         self._body = load_body()
+        self._tracks = read_tracks(config.tracks) if config.tracks else None
         self._held_out: dict[str, Sample] = {}
         if config.validation is not None:
             self._held_out = held_out_samples(
@@ -147,9 +155,14 @@ class LifterTraining(BaseModel):
         # on a CPU, torch's fused attention is slower backwards than the rest of a layer together
         attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
         with attention, torch.autocast(device.type, torch.bfloat16, enabled=half):
-            return lifting_losses(
+            losses = lifting_losses(
                 self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator
             )
+            if self._tracks is not None:
+                count = max(1, round(config.tracks_share * config.batch))
+                seen = self._tracks.draw(count, config.frames, torch.Generator().manual_seed(seed)).to(device)
+                losses |= observed_losses(self.denoiser, seen, self.skeleton, generator)
+        return losses
 
     def val_step(self, data: tuple[Any, ...] | dict[str, Any] | list[Any]) -> list[dict[str, float]]:
         """Measure the network, which mmengine has exchanged for its average, on one kind of 2D."""
@@ -165,6 +178,10 @@ def _has_half_products(device: torch.device) -> bool:
 
 def _first_network(config: TrainConfig) -> Denoiser:
     """Return the network that training begins with. Weights of another keypoint set give all layers that fit."""
+    if config.tracks and (config.stage, config.skeleton) != (1, COCO17.name):
+        raise ConfigError("tracks: 2D tracks serve stage 1 of a coco17 lifter alone; leave them out")
+    if config.stage == 1 and config.network.ablation.direct:
+        raise ConfigError("stage 1: a plain regressor (network.ablation.direct) has none; train stage 2 from nothing")
     torch.manual_seed(config.seed)
     if config.start_from is None:
         return Denoiser(config.network)
@@ -276,6 +293,6 @@ def export_weights(checkpoint: Path, path: Path) -> None:
     # mmengine's EMAHook swaps on saving: what resumes and evaluates as `state_dict` is the average
     prefix = "denoiser."
     state = {name[len(prefix) :]: value for name, value in stored["state_dict"].items() if name.startswith(prefix)}
-    model = Denoiser(NetworkConfig(**record["network"]))
+    model = Denoiser(NetworkConfig.of_record(record["network"]))
     model.load_state_dict(state)
     save_weights(model, SKELETONS[record["skeleton"]], path, {"training": json.dumps(record)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -36,13 +37,17 @@ _SMPL_LIMBS = [
 
 @dataclass(frozen=True)
 class ValidationConfig:
-    """What is measured: windows of ``frames`` frames, every ``stride``-th of 30 a second, ``repeats`` cameras each."""
+    """What is measured: windows of ``frames`` frames, every ``stride``-th of 30 a second, ``repeats`` cameras each.
+
+    ``shapes``: every window wears the mean shape, or one drawn at ``random`` (each beta from a unit Gaussian).
+    """
 
     frames: int = 32
     stride: int = 2
     repeats: int = 2
     seed: int = 7
     cameras: CameraConfig = field(default_factory=CameraConfig)
+    shapes: Literal["mean", "random"] = "mean"
 
 
 def held_out(
@@ -54,13 +59,14 @@ def held_out(
     are, their own proportions and floor included, the face unseen. Only clips that stay on the floor.
     """
     clips = [clip for clip in read_motions(folder, split) if "climbing_not_on_floor" not in clip.flags]
-    parts = [_windows_of(clip, truth, body, config) for clip in clips]
-    joints = torch.cat([joints for joints, _, _ in parts]).repeat(config.repeats, 1, 1, 1)
-    time_s = torch.cat([time_s for _, time_s, _ in parts]).repeat(config.repeats, 1)
-    valid = torch.cat([valid for _, _, valid in parts]).repeat(config.repeats, 1)
+    shapes = torch.Generator().manual_seed(config.seed + 1)  # of their own: cameras and noise stay what they are
+    parts = [_windows_of(clip, truth, body, config, shapes) for clip in clips]
+    joints, time_s, valid, betas = (
+        torch.cat(part).repeat(config.repeats, *[1] * (part[0].ndim - 1)) for part in zip(*parts, strict=True)
+    )
     generator = torch.Generator().manual_seed(config.seed)
     synthetic = SyntheticConfig(augment=None, noise=noise, cameras=config.cameras)
-    sample = observe(joints, time_s, valid, COCO17, synthetic, generator)
+    sample = observe(joints, time_s, valid, COCO17, synthetic, generator, betas if truth == "body" else None)
     if truth == "source":
         unknown = torch.ones(17, dtype=torch.bool)
         unknown[_LIMBS] = False
@@ -69,18 +75,23 @@ def held_out(
 
 
 def _windows_of(
-    clip: SourceClip, truth: str, body: BodyModel, config: ValidationConfig
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Joints ``(W,T,17,3)`` m about each window's middle, times ``(W,T)`` s and validity ``(W,T)`` of a clip."""
+    clip: SourceClip, truth: str, body: BodyModel, config: ValidationConfig, shapes: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Joints ``(W,T,17,3)`` m about each window's middle, times ``(W,T)`` s, validity ``(W,T)`` and betas ``(W,10)`` of
+    a clip.
+    """
     span = config.frames * config.stride
     count = max(1, len(clip.joints) // span)
     first = torch.arange(count) * span
+    betas = torch.zeros(count, 10)
+    if config.shapes == "random":
+        betas = torch.randn(count, 10, generator=shapes)
     if truth == "body":
         bank = bank_of([retarget(clip, body)])
         zero = torch.zeros(count, dtype=torch.int64)
         stride = torch.full((count,), config.stride)
         windows: Windows = bank.windows(zero, first, stride, config.frames, torch.ones(count))
-        return posed_joints(windows, body, COCO17, None), windows.time_s, windows.valid
+        return posed_joints(windows, body, COCO17, None, betas=betas), windows.time_s, windows.valid, betas
     offset = first[:, None] + config.stride * torch.arange(config.frames)
     valid = offset < len(clip.joints)
     source = torch.as_tensor(clip.joints)[offset.clamp_max(len(clip.joints) - 1)]
@@ -90,7 +101,7 @@ def _windows_of(
     joints[..., 0] -= middle[:, None, None, 0]
     joints[..., 2] -= middle[:, None, None, 2]
     time_s = (torch.arange(config.frames) * config.stride / BANK_FPS).expand(count, -1)
-    return joints, time_s, valid
+    return joints, time_s, valid, betas
 
 
 def flat_baseline(scene: Scene) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -53,7 +53,7 @@ def save_weights(
     state = {name: value.detach().to(torch.float16).contiguous() for name, value in state.items()}
     header = {
         "format": FORMAT,
-        "network": json.dumps(asdict(model.config)),
+        "network": json.dumps(model.config.record()),
         "skeleton": skeleton.name,
         **notes,
     }
@@ -71,7 +71,7 @@ def load_weights(path: Path, device: str | torch.device = "cpu") -> LoadedWeight
             state = {name: file.get_tensor(name).to(torch.float32) for name in file.keys()}  # noqa: SIM118
         if header.get("format") != FORMAT:
             raise ArtifactError(f"{path}: expected format {FORMAT!r}, got {header.get('format')!r}: not lifter weights")
-        model = Denoiser(NetworkConfig(**json.loads(header["network"])))
+        model = Denoiser(NetworkConfig.of_record(json.loads(header["network"])))
         of_spread = {name.removeprefix(_SPREAD): state.pop(name) for name in list(state) if name.startswith(_SPREAD)}
         model.load_state_dict(state)
         spread = SpreadHead(model.config).eval() if of_spread else None

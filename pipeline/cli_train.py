@@ -48,6 +48,20 @@ def prepare(
     click.echo(f"{output}: {count} clips")
 
 
+@train.command(epilog=examples("mocap-video train tracks out/deck/ --calib deck.yaml -o prepared/deck_2d.safetensors"))
+@click.argument("results", type=_PATH, nargs=-1, required=True)
+@click.option("--calib", type=_PATH, required=True, help="The camera that recorded them all.")
+@click.option("-o", "--output", type=_PATH, required=True, help="The prepared tracks to write.")
+def tracks(results: tuple[Path, ...], calib: Path, output: Path) -> None:
+    """Prepare 2D tracks of your own recordings for stage 1: no 3D is taken from them.
+
+    RESULTS are folders that `run`, `lift` or `batch` wrote, or folders of such; all of one camera.
+    """
+    from mocap_video.pipeline import training
+
+    click.echo(f"{output}: {training.prepare_tracks(results, calib, output)} tracks")
+
+
 def stage_options(config: str) -> Callable[[Command], Command]:
     """Add the options that both stages share; ``config`` is the default of ``--config``."""
     options = [
@@ -72,18 +86,33 @@ def _stage(config: str, bank: Path, output: Path, **options: Any) -> None:
     click.echo(f"weights: {training.train(training.configured(config, bank, output, **options))}")
 
 
-@train.command(epilog=examples("mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1"))
+@train.command(
+    epilog=examples(
+        "mocap-video train pretrain --bank prepared/train.safetensors -o runs/stage1",
+        "mocap-video train pretrain --bank prepared/train.safetensors --tracks prepared/deck_2d.safetensors "
+        "-o runs/deck1",
+    )
+)
 @stage_options("coco17_pretrain")
-def pretrain(config: str, bank: Path, output: Path, validation: Path | None, tensorboard: bool) -> None:
+@click.option(
+    "--tracks", type=_PATH, multiple=True, help="Prepared 2D tracks of your own recordings, to learn from too."
+)
+def pretrain(
+    config: str,
+    bank: Path,
+    output: Path,
+    validation: Path | None,
+    tensorboard: bool,
+    tracks: tuple[Path, ...],
+) -> None:
     """Stage 1: learn single views of motion from noise, cameras and ground."""
-    _stage(config, bank, output, validation=validation, tensorboard=tensorboard)
+    _stage(config, bank, output, validation=validation, tensorboard=tensorboard, tracks=tracks)
 
 
 @train.command(
     epilog=examples(
         "mocap-video train finetune --bank prepared/train.safetensors "
         "--start-from runs/stage1/weights.safetensors -o runs/stage2",
-        "-o runs/stage2",
     )
 )
 @stage_options("coco17_finetune")
@@ -122,6 +151,43 @@ def export(run: Path, output: Path, best: bool) -> None:
 
     training.export(run, output, best=best)
     click.echo(f"weights: {output}")
+
+
+@train.command(
+    epilog=examples(
+        "mocap-video train pack -o job/ --bank prepared/train.safetensors --validation prepared/val.safetensors",
+    )
+)
+@click.option("-o", "--output", type=_PATH, required=True, help="The empty folder that becomes the job.")
+@click.option("--bank", type=_PATH, required=True, help="Prepared motion.")
+@click.option("--validation", type=_PATH, help="Prepared held-out motion to measure as training goes.")
+@click.option("--pretrain", default="coco17_pretrain", show_default=True, metavar="NAME|FILE", help="Stage 1.")
+@click.option("--finetune", default="coco17_finetune", show_default=True, metavar="NAME|FILE", help="Stage 2.")
+@click.option("--tracks", type=_PATH, multiple=True, help="Prepared 2D tracks of recordings, for stage 1.")
+def pack(
+    output: Path, bank: Path, validation: Path | None, pretrain: str, finetune: str, tracks: tuple[Path, ...]
+) -> None:
+    """Put training into one folder, for a machine with a GPU and without a network.
+
+    Where there is a network, its get_wheels.sh fetches what is to be installed; on the other machine, run.sh trains for
+    some minutes: again and again until it says finished.
+    """
+    from mocap_video.pipeline import job
+
+    job.pack(output, bank, validation=validation, pretrain=pretrain, finetune=finetune, tracks=tracks)
+    click.echo(f"{output}: fetch wheels with get_wheels.sh, then run.sh on the other machine")
+
+
+@train.command(name="slice", epilog=examples("mocap-video train slice job/ --minutes 9 --shards shards/"))
+@click.argument("job", type=_PATH)
+@click.option("--minutes", type=click.FloatRange(min=0), default=9.0, show_default=True, help="When to stop.")
+@click.option("--shards", type=_PATH, help="Where a slice begins and what it leaves.  [default: JOB/shards]")
+def one_slice(job: Path, minutes: float, shards: Path | None) -> None:
+    """Train a packed job for some minutes, from shards to shards of at most 16 MiB, eight in a folder."""
+    from mocap_video.pipeline.job import run_slice
+
+    finished = run_slice(job, 60 * minutes, shards)
+    click.echo("finished: runs/stage2/weights.safetensors" if finished else "to be continued: run it again")
 
 
 @train.command(name="all", epilog=examples("mocap-video train all motions/ -o runs/"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
@@ -48,6 +49,27 @@ def prepare(
     return count
 
 
+def prepare_tracks(folders: Sequence[Path], calib: Path, output: Path) -> int:
+    """Write the 2D tracks of results folders, all of the camera ``calib``; return the number of tracks."""
+    from mocap_video.calib.files import read_calibration
+    from mocap_video.lifter.data.tracks import tracks_of, write_tracks
+
+    calibration = read_calibration(calib)
+    count = write_tracks((track for folder in folders for track in tracks_of(folder, calibration)), output)
+    if not count:
+        raise ConfigError(f"{folders[0]}: nobody was seen for two frames; nothing was written")
+    return count
+
+
+def training_file(config: str) -> Path:
+    """Return the file of a training configuration: a shipped name or a path. Raises ``ConfigError`` for neither."""
+    if config in training_names():
+        return Path(str(resources.files("mocap_video.configs.training") / f"{config}.py"))
+    if not Path(config).is_file():
+        raise ConfigError(f"{config}: no such training configuration; known: {', '.join(training_names())}, or a file")
+    return Path(config)
+
+
 def configured(
     config: str,
     bank: Path,
@@ -55,17 +77,15 @@ def configured(
     *,
     start_from: Path | None = None,
     validation: Path | None = None,
+    tracks: tuple[Path, ...] = (),
     tensorboard: bool = False,
 ) -> TrainConfig:
     """Return the training that ``config`` (a shipped name or a file) describes, on these files."""
     from mocap_video.lifter.training import TrainConfig
 
-    path = Path(config)
-    if config in training_names():
-        path = Path(str(resources.files("mocap_video.configs.training") / f"{config}.py"))
-    elif not path.is_file():
-        raise ConfigError(f"{config}: no such training configuration; known: {', '.join(training_names())}, or a file")
-    files = {"bank": bank, "work_dir": work_dir, "start_from": start_from, "validation": validation}
+    path = training_file(config)
+    files: dict[str, object] = {"bank": bank, "work_dir": work_dir, "start_from": start_from, "validation": validation}
+    files |= {"tracks": tracks}
     chosen = parse_section(TrainConfig, {**read_config_file(path), **files}, str(path))
     if chosen.stage not in (1, 2):
         raise ConfigError(f"{path}: stage: expected 1 or 2, got {chosen.stage}")

@@ -6,7 +6,7 @@ MOTIONS is the folder of the open motion set (its manifest's val split is used; 
 from __future__ import annotations
 
 import argparse
-import time
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from mocap_video.skeletons import COCO17
 DEFAULT = LiftConfig()
 SITES = CameraConfig(height_m=(1.5, 6.0), distance_m=(3.0, 12.0))
 WIDE = CameraConfig()
+STEPS, COPIES = (1, 2, 4, 8), (1, 4, 8)
 CAMERAS = {"site": SITES, "wide": WIDE}
 TRUTHS = {"body": "our body, COCO-17", "source": "the source's own 12 limb joints"}
 HEAD = "| motion | cameras | 2D | method | Abs-MPJPE | Root | MPJPE | PA-MPJPE |\n|---|---|---|---|---|---|---|---|"
@@ -36,13 +37,11 @@ def row(truth: str, cameras: str, noise: str, method: str, errors: MotionErrors)
     return f"| {TRUTHS[truth]} | {cameras} | {noise} | {method} | " + " | ".join(f"{n:.1f}" for n in numbers) + " |"
 
 
-def lifted(weights: LoadedWeights, scene: Scene, steps: int, copies: int) -> torch.Tensor:
+def lifted(weights: LoadedWeights, scene: Scene, steps: int, copies: int, *, guided: bool = True) -> torch.Tensor:
     """Return the mean of ``copies`` samples ``(B,T,J,3)`` m."""
-    draws = [
-        sample(weights.model, scene, COCO17, steps=steps, generator=torch.Generator().manual_seed(seed))
-        for seed in range(copies)
-    ]
-    return torch.stack(draws).mean(0)
+    generator = torch.Generator().manual_seed(0)
+    draws = sample(weights.model, scene, COCO17, steps=steps, copies=copies, guided=guided, generator=generator)
+    return draws.unflatten(0, (-1, copies)).mean(1)
 
 
 def main_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights, repeats: int) -> Iterator[str]:
@@ -62,30 +61,18 @@ def main_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights,
                 )
 
 
-def step_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights) -> Iterator[str]:
-    """Yield accuracy against sampler steps and samples K: our body, site cameras, exact 2D."""
-    data = held_out(folder, split, "body", NOISES["exact"], body, ValidationConfig(cameras=SITES, repeats=1))
-    for steps, copies in ((1, 1), (2, 1), (4, 1), (8, 1), (2, 4), (2, 8), (4, 4), (4, 8)):
-        errors = evaluate(data, lambda s, n=steps, k=copies: lifted(weights, s, n, k))
-        yield row("body", "site", "exact", f"{steps} steps, K = {copies}", errors)
-
-
-def speed_row(body: BodyModel, weights: LoadedWeights, folder: Path) -> str:
-    """Return the time of a 4 s window of one person: 60 frames at 15 Hz in windows of 32, default steps and samples."""
-    config = ValidationConfig(repeats=1, cameras=SITES)
-    data = held_out(folder, "val", "body", NOISES["exact"], body, config)
-    seen = data.seen.select(slice(0, 3)).repeat(DEFAULT.samples)
-    from mocap_video.lifter.views import build_scene
-
-    times = []
-    for _ in range(5):
-        start = time.perf_counter()
-        sample(weights.model, build_scene(seen, COCO17), COCO17, steps=DEFAULT.steps)
-        times.append(time.perf_counter() - start)
-    return (
-        f"A 4 s window of one person, {DEFAULT.steps} steps, K = {DEFAULT.samples}: {sorted(times)[2]:.2f} s on "
-        f"{torch.get_num_threads()} threads."
-    )
+def step_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights, limit: int) -> Iterator[str]:
+    """Yield accuracy against sampler steps, samples K and guidance: our body, site cameras."""
+    for noise, kind in NOISES.items():
+        data = held_out(folder, split, "body", kind, body, ValidationConfig(cameras=SITES, repeats=1))
+        data = data.select(torch.linspace(0, len(data.joints) - 1, min(limit, len(data.joints))).round().long())
+        for guided in (True, False):
+            for steps, copies in itertools.product(STEPS, COPIES):
+                if steps == 1 and not guided:
+                    continue  # the last step is triangulated either way
+                errors = evaluate(data, lambda s, n=steps, k=copies, g=guided: lifted(weights, s, n, k, guided=g), 16)
+                method = f"{steps} steps, K = {copies}{'' if guided else ', no guidance'}"
+                yield row("body", "site", noise, method, errors)
 
 
 def main() -> None:
@@ -95,6 +82,8 @@ def main() -> None:
     parser.add_argument("--split", default="val", choices=["val", "test"])
     parser.add_argument("--weights", type=Path, default=shipped_weights())
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--limit", type=int, default=48, help="windows that the sampler's table is measured on")
+    parser.add_argument("--sampler-only", action="store_true", help="leave out the main table")
     parser.add_argument("-o", "--output", type=Path, default=Path("docs/benchmarks/lifter.md"))
     options = parser.parse_args()
     body, weights = load_body(), load_weights(options.weights)
@@ -108,14 +97,13 @@ def main() -> None:
         "are counted. *flat*: a vertical plane where the lower ankle's ray meets the ground at 9 cm.",
         "",
         HEAD,
-        *main_rows(options.motions, options.split, body, weights, options.repeats),
+        *(() if options.sampler_only else main_rows(options.motions, options.split, body, weights, options.repeats)),
         "",
-        "Sampler steps and samples:",
+        f"Sampler steps, samples K and guidance, on {options.limit} windows (`--limit`); the product takes "
+        f"{DEFAULT.steps} steps and K = {DEFAULT.samples}:",
         "",
         HEAD,
-        *step_rows(options.motions, options.split, body, weights),
-        "",
-        speed_row(body, weights, options.motions),
+        *step_rows(options.motions, options.split, body, weights, options.limit),
         "",
     ]
     options.output.parent.mkdir(parents=True, exist_ok=True)

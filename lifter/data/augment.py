@@ -52,10 +52,11 @@ def posed_joints(
     skeleton: Skeleton,
     config: AugmentConfig | None,
     generator: torch.Generator | None = None,
+    betas: Tensor | None = None,
 ) -> Tensor:
     """Return joints ``(B,T,J,3)`` m of ``skeleton``, +Y up on the ground y = 0, about the window's middle.
 
-    ``config`` None poses the motion as it is, in the mean shape.
+    ``config`` None poses the motion as it is, in the shapes ``betas (B,10)``, the mean one where None.
     """
     rotvec, path, clearance = windows.rotvec, windows.path, windows.clearance
     count, device = len(rotvec), rotvec.device
@@ -63,12 +64,13 @@ def posed_joints(
     def chance(probability: float) -> Tensor:
         return torch.rand(count, generator=generator, device=device) < probability
 
-    betas, bones = torch.zeros(count, 1, 10, device=device), None
+    worn = torch.zeros(count, 1, 10, device=device) if betas is None else betas[:, None].to(device)
+    bones = None
     if config is not None:
         rotvec, path = _mirror(rotvec, path, chance(config.mirror))
         rotvec = _exchange_arms(rotvec, chance(config.limb_exchange))
         rotvec = _turn_joints(rotvec, windows.time_s, chance(config.rotation_noise), generator)
-        betas = config.beta_std * torch.randn(count, 1, 10, generator=generator, device=device)
+        worn = config.beta_std * torch.randn(count, 1, 10, generator=generator, device=device)
         bones = _proportions(count, config.proportion_std, device, generator)
     rotations = matrix_from_rotvec(rotvec)
     if config is not None:
@@ -76,7 +78,7 @@ def posed_joints(
         rotations, path = stand_on_feet(rotations, path, windows.time_s, on_feet, body, generator)
         clearance = torch.where(on_feet[:, None], 0.0, clearance)
         rotations = _topple(rotations, chance(config.fall), generator)
-    posed = body.pose(betas, rotations, torch.zeros(3, device=device), bones)
+    posed = body.pose(worn, rotations, torch.zeros(3, device=device), bones)
     legs = leg_length(posed.joints)[..., None]
     height = clearance - lowest_point(posed)
     if config is not None:

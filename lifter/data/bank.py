@@ -164,7 +164,7 @@ def map_arrays(path: Path, expected: str) -> dict[str, np.ndarray]:
         stated = header.pop("__metadata__", {}).get("format")
         if stated != expected:
             raise ArtifactError(f"{path}: expected a {expected}, got {stated or 'another file'}; prepare it again")
-        kinds = {"F16": "<f2", "F32": "<f4", "I64": "<i8", "U8": "|u1"}
+        kinds = {"F16": "<f2", "F32": "<f4", "F64": "<f8", "I64": "<i8", "U8": "|u1"}
         return {
             name: np.memmap(
                 path, kinds[entry["dtype"]], "r", 8 + size + entry["data_offsets"][0], tuple(entry["shape"])

@@ -30,10 +30,17 @@ class SyntheticConfig:
 
 @dataclass(frozen=True)
 class Sample:
-    """``seen``: what V0 observed; ``joints (B,T,J,3)`` m: the truth in the canonical frame."""
+    """``seen``: what V0 observed; ``joints (B,T,J,3)`` m: the truth in the canonical frame; ``betas (B,10)``: the shape
+    of our body that each window wears, where it is known.
+    """
 
     seen: Observation
     joints: Tensor
+    betas: Tensor | None = None
+
+    def select(self, index: Tensor) -> Sample:
+        """Return the windows at ``index``."""
+        return Sample(self.seen.select(index), self.joints[index], None if self.betas is None else self.betas[index])
 
 
 def make_samples(
@@ -55,8 +62,12 @@ def observe(
     skeleton: Skeleton,
     config: SyntheticConfig,
     generator: torch.Generator | None = None,
+    betas: Tensor | None = None,
 ) -> Sample:
-    """Put ``joints (B,T,J,3)`` m (+Y up, about their middle) before random cameras; joints with NaN are never seen."""
+    """Put ``joints (B,T,J,3)`` m (+Y up, about their middle) before random cameras; joints with NaN are never seen.
+
+    ``betas (B,10)`` go along with their windows.
+    """
     known = torch.isfinite(joints).all(-1)
     joints = torch.nan_to_num(joints)
     root = list(skeleton.root)
@@ -76,4 +87,4 @@ def observe(
     index = torch.arange(len(joints), device=joints.device)
     if 0 < len(good) < len(joints):
         index = torch.where(enough, index, good[index % len(good)])
-    return Sample(seen.select(index), placed[index])
+    return Sample(seen, placed, betas).select(index)

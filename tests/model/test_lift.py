@@ -187,3 +187,15 @@ def test_another_keypoint_set_is_refused(lifter: Lifter) -> None:
 def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
     with pytest.raises(ConfigError):
         LiftConfig(**bad)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("batch", [6, 16, 400])
+def test_people_lifted_together_are_those_lifted_one_by_one(lifter: Lifter, batch: int) -> None:
+    config = replace(CONFIG, batch=batch)
+    people = [walker(2.0, person=1), walker(1.0, fps=60.0, person=2), without(walker(4.0, person=3), slice(30, 60))]
+    together = lift(people, site(), lifter, config)
+    for person, motion in zip(people, together, strict=True):
+        (alone,) = lift([person], site(), lifter, config)
+        assert motion.person == person.person
+        assert np.abs(motion.joints - alone.joints).max() < 1e-4  # m
+        assert np.abs(motion.spread - alone.spread).max() < 1e-4
