@@ -307,9 +307,10 @@ class Person:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """The result for one clip."""
+    """The result for one clip; ``start_s``: seconds into the video that were asked to begin at."""
 
     video: VideoInfo
     calibration: Calibration
     people: tuple[Person, ...]
     provenance: dict[str, object]
+    start_s: float = 0.0

@@ -21,6 +21,7 @@ from mocap_video.pipeline.lifting import Settings, choose_people, lift_people, o
 from mocap_video.pipeline.progress import Progress
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, StageRunner, collect_warnings
+from mocap_video.pipeline.viewer import write_page
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration, ClipResult, Keypoints2D, VideoInfo
 
@@ -97,6 +98,7 @@ def lift_file(
         origin = origin_of(settings, lifted.weights, inputs)
         result = ClipResult(_as_video(source.path, keypoints, calibration), calibration, lifted.people, origin)
         write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
+        write_page(output)
         if formats:
             export(output, formats)
     return result

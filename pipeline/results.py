@@ -283,7 +283,7 @@ def person_quality(person: Person, camera: Camera) -> PersonQuality:
 def _report(result: ClipResult, stages: Sequence[StageRecord], warnings: Sequence[str]) -> dict[str, object]:
     return {
         "version": REPORT_VERSION,
-        "clip": _clip_summary(result.video),
+        "clip": _clip_summary(result),
         "calibration": _calibration_summary(result.calibration),
         "people": [person_quality(person, result.calibration.camera) for person in result.people],
         "stages": list(stages),
@@ -292,7 +292,8 @@ def _report(result: ClipResult, stages: Sequence[StageRecord], warnings: Sequenc
     }
 
 
-def _clip_summary(video: VideoInfo) -> dict[str, object]:
+def _clip_summary(result: ClipResult) -> dict[str, object]:
+    video = result.video
     return {
         "path": video.path,
         "size": video.size,
@@ -300,6 +301,7 @@ def _clip_summary(video: VideoInfo) -> dict[str, object]:
         "frames": len(video),
         "last_frame_s": video.time_s[-1],
         "rotation_deg": video.rotation_deg,
+        "first_drawn_s": video.time_s[min(np.searchsorted(video.time_s, result.start_s - 1e-4), len(video) - 1)],
     }
 
 
@@ -310,5 +312,7 @@ def _calibration_summary(calibration: Calibration) -> dict[str, object]:
         "image_size": calibration.camera.size,
         "distortion": calibration.camera.distortion,
         "reprojection_error_px": calibration.reprojection_error_px,
+        "camera": calibration.camera,
+        "ground": calibration.ground,
         **dataclasses.asdict(summarize(calibration)),
     }

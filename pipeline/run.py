@@ -23,6 +23,7 @@ from mocap_video.pipeline.render_videos import VIDEO_NAMES, write_videos
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, PEOPLE, VIDEOS, StageRunner, collect_warnings
 from mocap_video.pipeline.video import probe, read_frames, read_stored_frames
+from mocap_video.pipeline.viewer import write_page
 from mocap_video.types import Calibration, ClipResult, Frame, PersonTrack, StoredFrame, VideoInfo
 
 
@@ -126,11 +127,12 @@ def run_clip(
         keypoints = choose_people(everyone, only, clip.path)
         lifted = lift_people(keypoints, calibration, settings, runner)
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
-        result = ClipResult(video, calibration, lifted.people, origin_of(settings, weights, inputs))
+        result = ClipResult(video, calibration, lifted.people, origin_of(settings, weights, inputs), clip.start_s or 0.0)
         try:
             run.render(lifted, output)
         finally:  # people and report are there whatever becomes of the videos
             write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
+            write_page(output)
         if not result.people:
             raise NoPersonError(
                 f"{clip.path}: nobody was found in {clip.count(video)} frames. Look at the clip and at what the "

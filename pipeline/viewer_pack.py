@@ -1,0 +1,37 @@
+"""Arrays as text for a page: base64 of little-endian numbers, 16 bits with a scale where that is fine enough."""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+
+_MISSING = {"i1": -128, "i2": -32768}
+
+
+@dataclass(frozen=True)
+class Packed:
+    """``data``: base64 of the numbers in row-major order, little-endian, of numpy's ``kind``; times ``scale`` they are
+    the values. The lowest number of i1 and i2 stands for NaN.
+    """
+
+    kind: str
+    data: str
+    scale: float = 1.0
+
+
+def pack(values: np.ndarray, kind: str) -> Packed:
+    """Return ``values`` as numbers of ``kind`` (f4, f8, u1, u2 or u4)."""
+    return Packed(kind, base64.b64encode(np.ascontiguousarray(values, f"<{kind}").tobytes()).decode())
+
+
+def pack_scaled(values: np.ndarray, kind: str) -> Packed:
+    """Return ``values`` in 8 or 16 bits (``kind`` i1 or i2), exact to 1/254 or 1/65534 of the largest; NaN is kept."""
+    missing = _MISSING[kind]
+    finite = np.isfinite(values)
+    largest = float(np.abs(values[finite]).max(initial=0.0))
+    scale = largest / -(missing + 1) or 1.0
+    numbers = np.where(finite, np.rint(np.where(finite, values, 0.0) / scale), missing)
+    packed = pack(numbers, kind)
+    return Packed(kind, packed.data, scale)
