@@ -18,6 +18,7 @@ from mocap_video.errors import ConfigError, MissingAsset, MocapVideoError
 from mocap_video.pipeline.cli_calib import calib
 from mocap_video.pipeline.cli_eval import evaluate
 from mocap_video.pipeline.cli_help import examples
+from mocap_video.pipeline.cli_review import review
 from mocap_video.pipeline.cli_train import train
 from mocap_video.pipeline.cli_weights import weights
 
@@ -305,6 +306,7 @@ def export(results: Path, formats: tuple[str, ...], as_json: bool) -> None:
 
 main.add_command(calib)
 main.add_command(evaluate)
+main.add_command(review)
 main.add_command(train)
 main.add_command(weights)
 

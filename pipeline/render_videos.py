@@ -18,6 +18,7 @@ from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.pipeline import measures
 from mocap_video.pipeline.config import RenderConfig
 from mocap_video.pipeline.progress import Advance
+from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.video import VideoWriter
 from mocap_video.render.mesh import PosedMesh, person_colour
 from mocap_video.render.overlay import OverlayRenderer
@@ -28,8 +29,6 @@ from mocap_video.types import BodyFit, Calibration, Person, StoredFrame, Yuv420
 
 FULL_TRUST = 0.3
 """From this trust on a body is drawn in its full colour; below, the less the greyer."""
-
-VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
 
 
 @dataclass(frozen=True)

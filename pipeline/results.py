@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import platform
 import re
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +27,7 @@ from mocap_video.calib.checks import summarize
 from mocap_video.calib.geometry import project
 from mocap_video.errors import ArtifactError
 from mocap_video.pipeline import measures
+from mocap_video.pipeline.plain_json import strict_json
 from mocap_video.pipeline.stages import StageRecord
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration, Camera, ClipResult, Person, VideoInfo
@@ -211,34 +210,6 @@ def provenance(*, command: Sequence[str], config: object, weights: Mapping[str, 
         "av": av.__version__,
     }
     return {"versions": versions, "command": list(command), "config": config, "weights": dict(weights)}
-
-
-def strict_json(value: object) -> str:
-    """Return ``value`` as JSON that every parser takes: NaN and infinity become null.
-
-    Takes dataclasses, mappings, sequences, numpy values, paths and fractions besides JSON's own. ``<`` is written as an
-    escape, so the text may stand inside a page's script element whatever a name contains.
-    """
-    text = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, indent=2)
-    return text.replace("<", "\\u003c") + "\n"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (Path, Fraction)):
-        return str(value)
-    raise TypeError(f"strict_json: no JSON for {type(value).__name__}")
 
 
 @dataclass(frozen=True)

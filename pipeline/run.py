@@ -19,8 +19,9 @@ from mocap_video.pipeline.config import Config
 from mocap_video.pipeline.export import export
 from mocap_video.pipeline.lifting import Lifted, Settings, choose_people, lift_people, origin_of
 from mocap_video.pipeline.progress import Advance, Progress
-from mocap_video.pipeline.render_videos import VIDEO_NAMES, write_videos
+from mocap_video.pipeline.render_videos import write_videos
 from mocap_video.pipeline.results import write_results
+from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.stages import CACHE, PEOPLE, VIDEOS, StageRunner, collect_warnings
 from mocap_video.pipeline.video import probe, read_frames, read_stored_frames
 from mocap_video.pipeline.viewer import write_page

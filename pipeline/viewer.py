@@ -7,7 +7,6 @@ Bodies and timelines are embedded up to a limit: beyond ``MOST_POSES`` person-fr
 from __future__ import annotations
 
 import html
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,12 +20,12 @@ from mocap_video.calib import geometry
 from mocap_video.errors import ArtifactError
 from mocap_video.lifter.rotations import matrix_from_rotvec, rotvec_from_matrix
 from mocap_video.pipeline.pages_files import page_file, script, style
-from mocap_video.pipeline.people_csv import PersonRows, read_people_csv
-from mocap_video.pipeline.render_videos import FULL_TRUST, VIDEO_NAMES
-from mocap_video.pipeline.results import PersonRecord, person_files, read_person, strict_json
+from mocap_video.pipeline.render_videos import FULL_TRUST
+from mocap_video.pipeline.plain_json import strict_json
+from mocap_video.pipeline.results import PersonRecord, person_files, read_person
+from mocap_video.pipeline.results_folder import VIDEO_NAMES, PersonRows, read_people_csv, read_report
 from mocap_video.pipeline.viewer_body import LightBody, light_body
-from mocap_video.pipeline.viewer_pack import Packed, pack, pack_scaled
-from mocap_video.render.mesh import person_colour
+from mocap_video.pipeline.viewer_pack import Packed, hex_colour, pack, pack_scaled
 from mocap_video.skeletons import SMPL_PARENTS
 from mocap_video.types import Camera, GroundPlane
 
@@ -113,20 +112,6 @@ class PageData:
     parents: Sequence[int]
     body: LightBody | None
     people: Sequence[PersonView]
-
-
-def read_report(folder: Path) -> dict[str, Any]:
-    """Return report.json of a results ``folder``; ``ArtifactError`` where it is absent or is not one."""
-    path = folder / "report.json"
-    try:
-        report = json.loads(path.read_bytes())
-    except FileNotFoundError as error:
-        raise ArtifactError(f"{folder}: not a results folder: it has no report.json. Give the -o of a run.") from error
-    except (OSError, ValueError, RecursionError) as error:
-        raise ArtifactError(f"{path}: expected a report (JSON): {error}. Run `mocap-video run` on the clip again.") from error
-    if not isinstance(report, dict):
-        raise ArtifactError(f"{path}: expected a report, got {type(report).__name__}. Run the clip again.")
-    return report
 
 
 def read_page_data(folder: Path) -> PageData:
@@ -221,7 +206,7 @@ def _person_view(
     spread = np.median(record.spread_m, 1)
     return PersonView(
         number=number,
-        colour="#" + "".join(f"{round(255 * part):02x}" for part in person_colour(number)),
+        colour=hex_colour(number),
         mean_trust=float(np.nanmean(rows.trust)),
         frames=count,
         has_mesh=body.digest in record.body_model.split(),

@@ -1,4 +1,4 @@
-"""Arrays as text for a page: base64 of little-endian numbers, 16 bits with a scale where that is fine enough."""
+"""Values as text for a page: base64 of little-endian numbers, 16 bits with a scale where that is fine enough; colours."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import base64
 from dataclasses import dataclass
 
 import numpy as np
+
+from mocap_video.render.mesh import person_colour
 
 _MISSING = {"i1": -128, "i2": -32768}
 
@@ -35,3 +37,8 @@ def pack_scaled(values: np.ndarray, kind: str) -> Packed:
     numbers = np.where(finite, np.rint(np.where(finite, values, 0.0) / scale), missing)
     packed = pack(numbers, kind)
     return Packed(kind, packed.data, scale)
+
+
+def hex_colour(person: int) -> str:
+    """Return the colour of a person's number as #rrggbb, the one of the videos."""
+    return "#" + "".join(f"{round(255 * part):02x}" for part in person_colour(person))

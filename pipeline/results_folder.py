@@ -1,14 +1,20 @@
-"""people.csv read back: one person's rows as arrays. Columns are found by name, so later ones do not matter."""
+"""A results folder read back with numpy alone: its report, and people.csv as arrays. What writes it is ``results``."""
 
 from __future__ import annotations
 
 import csv
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mocap_video.errors import ArtifactError
+
+VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
+
+_ADVICE = "Run the clip again: finished stages are reused."
 
 
 @dataclass(frozen=True)
@@ -25,12 +31,25 @@ class PersonRows:
     flags: tuple[tuple[str, ...], ...]
 
 
+def read_report(folder: Path) -> dict[str, Any]:
+    """Return report.json of a results ``folder``; ``ArtifactError`` where it is absent or is not one."""
+    path = folder / "report.json"
+    try:
+        report = json.loads(path.read_bytes())
+    except FileNotFoundError as error:
+        raise ArtifactError(f"{folder}: not a results folder: it has no report.json. Give the -o of a run.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise ArtifactError(f"{path}: expected a report (JSON): {error}. {_ADVICE}") from error
+    if not isinstance(report, dict):
+        raise ArtifactError(f"{path}: expected a report, got {type(report).__name__}. {_ADVICE}")
+    return report
+
+
 def read_people_csv(path: Path) -> dict[int, PersonRows]:
-    """Return every person's rows by number; a file without the column ``flags`` has none.
+    """Return every person's rows by number. Columns are found by name; a file without ``flags`` has none.
 
     ``ArtifactError`` for a file that is absent, or that holds something else.
     """
-    advice = "Run the clip again: finished stages are reused."
     gathered: dict[int, list[tuple[list[float], str, tuple[str, ...]]]] = {}
     try:
         with path.open(encoding="utf-8", newline="") as stream:
@@ -43,9 +62,9 @@ def read_people_csv(path: Path) -> dict[int, PersonRows]:
                 raised = () if flags is None or not row[flags] else tuple(row[flags].split(";"))
                 gathered.setdefault(int(row[person]), []).append((values, row[contact], raised))
     except FileNotFoundError as error:
-        raise ArtifactError(f"{path}: no such file. {advice}") from error
+        raise ArtifactError(f"{path}: no such file. {_ADVICE}") from error
     except (OSError, UnicodeError, csv.Error, KeyError, ValueError, IndexError, StopIteration) as error:
-        raise ArtifactError(f"{path}: expected people.csv as `run` writes it, failed on {error!r}. {advice}") from error
+        raise ArtifactError(f"{path}: expected people.csv as `run` writes it, failed on {error!r}. {_ADVICE}") from error
     return {number: _rows_of(of_person) for number, of_person in gathered.items()}
 
 
