@@ -1,6 +1,6 @@
 // Timelines on one canvas: a lane a person on top, then the chosen person's curves. Drawn anew when time or choice move.
 
-const GUTTER = 108, VALUES = 96;
+const GUTTER = 124, VALUES = 96;
 const LANE = 12, GAP = 3, MOST_LANES = 14;
 const ROW = 46;
 const FLAG_ROW = 11;
@@ -199,8 +199,14 @@ export class Timelines {
     this.words(row.name, 12, y + ROW / 2 - (row.unit ? 7 : 0), "--ink");
     if (row.unit) this.words(row.unit, 12, y + ROW / 2 + 9, "--dim");
     if (row.id === "contact") return this.drawContact(y);
-    const curves = row.parts ? row.parts.map((_, axis) => [(i) => person.root[3 * i + axis], ink(AXES[axis])]) : [[(i) => person[row.id][i], row.id === "trust" ? ink("--good") : person.colour]];
+    const curves = row.parts
+      ? row.parts.map((_, axis) => [(i) => person.root[3 * i + axis], ink(AXES[axis])])
+      : [[(i) => person[row.id][i], row.id === "trust" ? ink("--good") : person.colour]];
     const [low, high] = this.range(row, curves.map(([value]) => value));
+    pen.font = "10px system-ui, sans-serif";
+    this.words(shortNumber(high), GUTTER - 6, y + 8, "--dim", "right");
+    this.words(shortNumber(low), GUTTER - 6, y + ROW - 8, "--dim", "right");
+    pen.font = "12px system-ui, sans-serif";
     pen.save();
     pen.beginPath();
     pen.rect(GUTTER, y + 2, right - GUTTER, ROW - 5);
@@ -321,6 +327,10 @@ export class Timelines {
     document.removeEventListener("themechange", this.restyle);
     this.sizes.disconnect();
   }
+}
+
+function shortNumber(value) {
+  return Math.abs(value) >= 100 ? value.toFixed(0) : Math.abs(value) >= 10 ? value.toFixed(1) : String(Number(value.toFixed(2)));
 }
 
 // Lanes for `people`, as few as their times allow; when there are too many, they share.
