@@ -23,11 +23,12 @@ def is_local(host: str) -> bool:
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket bound to the loopback address; ``port`` 0 takes a free one, ``ConfigError`` where it is taken."""
+    """Return a socket that listens on the loopback address; ``port`` 0 takes a free one, ``ConfigError`` where it is taken."""
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind((ADDRESS, port))
+        found.listen(128)
     except OSError as error:
         found.close()
         raise port_taken(port, error) from error

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from mocap_video.pipeline.viewer import write_page
 from synth.browser import Tab, chromium, open_tab
-from synth.reviews import FRAMES, RATE, walker, write_clip
+from synth.reviews import FRAMES, RATE, SIZE, walker, write_clip
+from synth.videos import number_of
 
 NASTY = "it's \"a\" <!-- <script>document.title='owned'<b> &amp;.mp4"
 
@@ -32,7 +36,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def opened(browser: Browser, clip: Path) -> Iterator[Tab]:
-    tab = open_tab(browser, size=(1280, 1400))
+    tab = open_tab(browser, size=(900, 1000))
     tab.page.goto(clip.as_uri())
     tab.page.wait_for_function("document.querySelector('video').readyState >= 2")
     yield tab
@@ -63,14 +67,12 @@ def settle(page: Page) -> None:
 
 
 def shown_frame(page: Page) -> int:
-    """Return the number in the video's picture: white bars of its upper half are bits."""
-    bars = page.evaluate(
-        """() => { const v = [...document.querySelectorAll('video')].find((v) => !v.hidden), c = document.createElement('canvas');
-        c.width = v.videoWidth; c.height = v.videoHeight; const pen = c.getContext('2d', { willReadFrequently: true });
-        pen.drawImage(v, 0, 0);
-        return Array.from({ length: 8 }, (_, i) => pen.getImageData((i + 0.5) * c.width / 8, c.height / 4, 1, 1).data[0]); }"""
-    )
-    return sum(1 << bit for bit, light in enumerate(bars) if light > 128)
+    """Return the number that is in the video's picture as one sees it, inside its pane."""
+    seen = np.asarray(Image.open(io.BytesIO(page.locator("video:visible").screenshot())).convert("RGB"))
+    (height, width), (wide, high) = seen.shape[:2], SIZE
+    scale = min(width / wide, height / high)
+    top, left = round((height - scale * high) / 2), round((width - scale * wide) / 2)
+    return number_of(seen[top : top + round(scale * high), left : left + round(scale * wide)])
 
 
 def view(page: Page) -> bytes:
