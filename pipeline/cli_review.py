@@ -15,7 +15,9 @@ _PORT = 8484
     epilog=examples("mocap-video review out/", "mocap-video review out/ --port 9000 --no-open"),
 )
 @click.argument("results", type=click.Path(path_type=Path))
-@click.option("--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="Port; 0 takes a free one.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=_PORT, show_default=True, help="Port; 0 takes a free one."
+)
 @click.option("--no-open", is_flag=True, help="Do not open a browser.")
 def review(results: Path, port: int, no_open: bool) -> None:
     """Look through results in the browser and mark what to accept, reject or work on.

@@ -23,7 +23,10 @@ def is_local(host: str) -> bool:
 
 
 def listen(port: int) -> socket.socket:
-    """Return a socket that listens on the loopback address; ``port`` 0 takes a free one, ``ConfigError`` where it is taken."""
+    """Return a socket that listens on the loopback address; ``port`` 0 takes a free one.
+
+    ``ConfigError`` where the port is taken.
+    """
     found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

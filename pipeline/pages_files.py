@@ -7,7 +7,10 @@ import re
 from importlib import resources
 
 _VIEWER = ("dom", "data", "clock", "body3d", "scene3d", "timeline", "panels", "viewer")
-MODULES = {"static": (*_VIEWER, "static"), "review": (*_VIEWER, "api", "filters", "rows", "verdict", "player", "review")}
+MODULES = {
+    "static": (*_VIEWER, "static"),
+    "review": (*_VIEWER, "api", "filters", "rows", "verdict", "player", "review"),
+}
 """The modules of each page, every one after those that it imports."""
 
 _IMPORT = re.compile(r'^import \{[^}]*\} from "\./\w+\.js";\n', re.MULTILINE)

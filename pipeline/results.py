@@ -30,7 +30,7 @@ from mocap_video.pipeline import measures
 from mocap_video.pipeline.plain_json import strict_json
 from mocap_video.pipeline.stages import StageRecord
 from mocap_video.skeletons import COCO17
-from mocap_video.types import Calibration, Camera, ClipResult, Person, VideoInfo
+from mocap_video.types import Calibration, Camera, ClipResult, Person
 
 REPORT_VERSION = 1
 CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust")

@@ -64,7 +64,9 @@ def read_people_csv(path: Path) -> dict[int, PersonRows]:
     except FileNotFoundError as error:
         raise ArtifactError(f"{path}: no such file. {_ADVICE}") from error
     except (OSError, UnicodeError, csv.Error, KeyError, ValueError, IndexError, StopIteration) as error:
-        raise ArtifactError(f"{path}: expected people.csv as `run` writes it, failed on {error!r}. {_ADVICE}") from error
+        raise ArtifactError(
+            f"{path}: expected people.csv as `run` writes it, failed on {error!r}. {_ADVICE}"
+        ) from error
     return {number: _rows_of(of_person) for number, of_person in gathered.items()}
 
 

@@ -167,7 +167,9 @@ def scan(root: Path, database: sqlite3.Connection, progress: Scan) -> None:
     try:
         known = dict(database.execute("select folder, stat from clip"))
         found = {folder: f"{stat.st_mtime_ns}/{stat.st_size}" for folder, stat in results_below(root)}
-        database.executemany("delete from clip where folder = ?", [(folder,) for folder in known if folder not in found])
+        database.executemany(
+            "delete from clip where folder = ?", [(folder,) for folder in known if folder not in found]
+        )
         database.commit()
         changed = [folder for folder, stat in found.items() if known.get(folder) != stat]
         progress.total = len(changed)

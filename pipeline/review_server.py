@@ -13,7 +13,7 @@ import html
 import io
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -254,5 +254,7 @@ def verdicts_csv(said: list[Said]) -> str:
     writer.writerow(["folder", "person", "verdict", "note", "changed", "stale", "found"])
     for one in said:
         texts = [f"'{text}" if text.startswith(_FORMULA) else text for text in (one.folder, one.note)]
-        writer.writerow([texts[0], one.person or "", one.verdict, texts[1], one.changed, int(one.stale), int(one.found)])
+        writer.writerow(
+            [texts[0], one.person or "", one.verdict, texts[1], one.changed, int(one.stale), int(one.found)]
+        )
     return stream.getvalue()

@@ -273,7 +273,7 @@ class ReviewStore:
         return rows[0][0] if rows else None
 
     def say(self, clip: int, person: int, verdict: str, note: str) -> None:
-        """Save what the reviewer says of the clip (``person`` 0) or of a person; an empty verdict and note take it back.
+        """Save what the reviewer says of the clip (``person`` 0) or of a person; nothing at all takes it back.
 
         ``ValueError`` for a clip or person that is not there, an unknown verdict or a note that is too long.
         """
@@ -283,7 +283,9 @@ class ReviewStore:
             if not rows or not there:
                 raise ValueError(f"clip {clip}, person {person}: not there")
             if verdict not in ("", *VERDICTS) or len(note) > LONGEST_NOTE:
-                raise ValueError(f"expected a verdict of {VERDICTS} or none, and a note of at most {LONGEST_NOTE} letters")
+                raise ValueError(
+                    f"expected a verdict of {VERDICTS} or none, and a note of at most {LONGEST_NOTE} letters"
+                )
             folder, stamp = rows[0]
             now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
             with self._database:
@@ -293,7 +295,9 @@ class ReviewStore:
                         (folder, person, verdict, note, stamp, now),
                     )
                 else:
-                    self._database.execute("delete from saved.verdict where folder = ? and person = ?", (folder, person))
+                    self._database.execute(
+                        "delete from saved.verdict where folder = ? and person = ?", (folder, person)
+                    )
 
     def said(self) -> list[Said]:
         """Return all verdicts, by folder and person."""

@@ -128,7 +128,9 @@ def run_clip(
         keypoints = choose_people(everyone, only, clip.path)
         lifted = lift_people(keypoints, calibration, settings, runner)
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
-        result = ClipResult(video, calibration, lifted.people, origin_of(settings, weights, inputs), clip.start_s or 0.0)
+        result = ClipResult(
+            video, calibration, lifted.people, origin_of(settings, weights, inputs), clip.start_s or 0.0
+        )
         try:
             run.render(lifted, output)
         finally:  # people and report are there whatever becomes of the videos

@@ -20,8 +20,8 @@ from mocap_video.calib import geometry
 from mocap_video.errors import ArtifactError
 from mocap_video.lifter.rotations import matrix_from_rotvec, rotvec_from_matrix
 from mocap_video.pipeline.pages_files import page_file, script, style
-from mocap_video.pipeline.render_videos import FULL_TRUST
 from mocap_video.pipeline.plain_json import strict_json
+from mocap_video.pipeline.render_videos import FULL_TRUST
 from mocap_video.pipeline.results import PersonRecord, person_files, read_person
 from mocap_video.pipeline.results_folder import VIDEO_NAMES, PersonRows, read_people_csv, read_report
 from mocap_video.pipeline.viewer_body import LightBody, light_body
@@ -256,9 +256,7 @@ def _principal(poses: np.ndarray) -> np.ndarray:
 
 
 def _camera_of(camera: Mapping[str, Any]) -> Camera:
-    K, R, t, coeffs = (
-        np.array(camera[key], float) for key in ("K", "R_cam_from_world", "t_cam_from_world", "coeffs")
-    )
+    K, R, t, coeffs = (np.array(camera[key], float) for key in ("K", "R_cam_from_world", "t_cam_from_world", "coeffs"))
     width, height = map(int, camera["size"])
     return Camera(K, R, t, (width, height), camera["distortion"], coeffs.reshape(-1))
 

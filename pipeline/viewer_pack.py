@@ -1,4 +1,4 @@
-"""Values as text for a page: base64 of little-endian numbers, 16 bits with a scale where that is fine enough; colours."""
+"""Values as text for a page: colours, and numbers in base64, of 16 bits with a scale where that is fine enough."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from mocap_video.pipeline.viewer import write_page
-from synth.browser import Tab, chromium, open_tab
+from synth.browser import Tab, chromium, open_tab, wait_until
 from synth.reviews import FRAMES, RATE, SIZE, walker, write_clip
 from synth.videos import number_of
 
@@ -30,7 +30,11 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two people, the second from half the clip on and flagged for a while; videos; names that pages trip over."""
     folder = tmp_path_factory.mktemp("static") / "it's <b>"
     people = (walker(1), walker(2, 1.2, frames=FRAMES // 2, first=FRAMES // 2))
-    write_clip(folder, *people, clip=NASTY, videos=True, flagging=lambda person, frame: ["feet_hidden"] if (person, frame) >= (2, 5) else [])
+
+    def flagging(person: int, frame: int) -> list[str]:
+        return ["feet_hidden"] if (person, frame) >= (2, 5) else []
+
+    write_clip(folder, *people, clip=NASTY, videos=True, flagging=flagging)
     return write_page(folder)
 
 
@@ -38,7 +42,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def opened(browser: Browser, clip: Path) -> Iterator[Tab]:
     tab = open_tab(browser, size=(900, 1000))
     tab.page.goto(clip.as_uri())
-    tab.page.wait_for_function("document.querySelector('video').readyState >= 2")
+    wait_until(tab.page, "document.querySelector('video').readyState >= 2")
     yield tab
     tab.page.context.close()
 
@@ -62,7 +66,9 @@ def now(page: Page) -> float:
 
 def settle(page: Page) -> None:
     """Wait until the video shows the frame that was asked for, and all is drawn."""
-    page.wait_for_function("[...document.querySelectorAll('video')].every((v) => v.hidden || (!v.seeking && v.readyState >= 2))")
+    wait_until(
+        page, "[...document.querySelectorAll('video')].every((v) => v.hidden || (!v.seeking && v.readyState >= 2))"
+    )
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
@@ -91,11 +97,11 @@ def test_it_opens_from_disk_and_names_are_text(page: Page) -> None:
 
 def test_play_runs_to_the_end_and_begins_again(page: Page) -> None:
     page.click("#play")
-    page.wait_for_function("document.querySelector('video').ended")
-    page.wait_for_function("document.querySelector('video').paused")
+    wait_until(page, "document.querySelector('video').ended")
+    wait_until(page, "document.querySelector('video').paused")
     assert now(page) == pytest.approx((FRAMES - 1) / RATE, abs=0.5 / RATE)
     page.keyboard.press("Space")
-    page.wait_for_function("!document.querySelector('video').ended")
+    wait_until(page, "!document.querySelector('video').ended")
     page.keyboard.press("Space")
     assert page.evaluate("document.querySelector('video').paused")
 
@@ -261,7 +267,7 @@ def test_a_clip_without_videos_plays_by_itself_in_the_systems_theme(browser: Bro
     assert page.locator("video").count() == 0
     assert "No videos" in page.inner_text(".empty")
     page.click("#play")
-    page.wait_for_function("document.querySelector('#now').textContent.startsWith('0:01.')")
+    wait_until(page, "document.querySelector('#now').textContent.startsWith('0:01.')")
     page.keyboard.press("Home")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out of a narrow window"
     assert tab.complaints == []

@@ -35,7 +35,7 @@ Flagging = Callable[[int, int], Sequence[str]]
 
 @functools.cache
 def walker(number: int = 1, shift_m: float = 0.0, frames: int = FRAMES, first: int = 0) -> Person:
-    """Return the demo's walker as person ``number``, ``shift_m`` to the right, there for ``frames`` from ``first`` on."""
+    """Return the demo's walker as person ``number``, ``shift_m`` to the right, for ``frames`` from ``first`` on."""
     body, camera = load_body("neutral"), demo_calibration(SIZE).camera
     motion = walk_squat_wave(body, BETAS, seconds=frames / RATE, rate=RATE)
     betas, rotations, transl = (

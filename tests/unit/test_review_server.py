@@ -1,4 +1,4 @@
-"""The review's server as plain HTTP: for this machine and its own page alone, over one folder and the files it knows."""
+"""The review's server as plain HTTP: for this machine and its own page alone, over one folder and its known files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mocap_video.pipeline.review_server import verdicts_csv
 from mocap_video.pipeline.review_store import DATABASE, Query, Said
 from synth.reviews import walker, write_clip
 
-NASTY = "a \"quoted\" it's <script>alert(1)<b>"
+NASTY = 'a "quoted" it\'s <script>alert(1)<b>'
 SECRET = b"not yours"
 
 
@@ -218,8 +218,9 @@ def test_known_files_are_served_in_parts_and_nothing_else(server: ReviewServer) 
 @pytest.mark.parametrize(
     "path",
     ["/../secret.mp4", "/%2e%2e/secret.mp4", "/media/1/../../secret.mp4", "/media/1/..%2f..%2fsecret.mp4",
-     "/media/1/%2e%2e%5csecret.mp4", "/media/..%2foutside/overlay.mp4", "/pages/../review.html", "/pages/..%2freview.py",
-     "/pages/vendor%2fREADME.md", "//etc/passwd", "/media/1/overlay.mp4%00.txt", "/thumb/1/..%2f1"],
+     "/media/1/%2e%2e%5csecret.mp4", "/media/..%2foutside/overlay.mp4", "/pages/../review.html",
+     "/pages/..%2freview.py", "/pages/vendor%2fREADME.md", "//etc/passwd", "/media/1/overlay.mp4%00.txt",
+     "/thumb/1/..%2f1"],
 )  # fmt: skip
 def test_no_path_leads_out(server: ReviewServer, path: str) -> None:
     status, _, content = request(server, "GET", path)
@@ -296,7 +297,7 @@ def test_results_that_cannot_be_read_are_listed_with_the_reason(fresh: ReviewSer
 
 def test_verdicts_are_exported(server: ReviewServer) -> None:
     clip = clip_of(server, NASTY)
-    for person, verdict, note in ((0, "needs work", "=1+1"), (1, "reject", "two\nlines, \"quoted\"")):
+    for person, verdict, note in ((0, "needs work", "=1+1"), (1, "reject", 'two\nlines, "quoted"')):
         body = {"person": person, "verdict": verdict, "note": note}
         assert request(server, "POST", f"/api/clip/{clip}/verdict", body, X_Token=token(server))[0] == 200
     exported = get(server, "/verdicts.json")
