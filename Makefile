@@ -1,6 +1,6 @@
 # Everything from a fresh machine: `make demo` and `make test` install what they need and are quick the second time.
 .DELETE_ON_ERROR:
-.PHONY: help demo openmmlab test lint format types wheel-check system clean
+.PHONY: help demo openmmlab test lint format types wheel-check system browser clean
 
 VENV ?= .venv
 PYTHON ?= $(shell tools/find_python.sh)
@@ -41,6 +41,9 @@ format: $(VENV)/.for-development
 system:
 	@tools/setup_system.sh
 
+browser:
+	@tools/setup_system.sh browser
+
 $(BIN)/python: | system
 	@test -n "$(PYTHON)"
 	$(PYTHON) -m venv $(VENV)
@@ -50,7 +53,7 @@ $(VENV)/.for-use: pyproject.toml | system $(BIN)/python
 	$(PIP) install --quiet --editable .
 	@touch $@
 
-$(VENV)/.for-development: pyproject.toml | system $(BIN)/python
+$(VENV)/.for-development: pyproject.toml | browser $(BIN)/python
 	$(PIP) install --quiet --editable ".[dev]"
 	$(PIP) install --quiet --no-deps $(MMPOSE)
 	@touch $@ $(VENV)/.for-use

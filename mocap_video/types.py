@@ -308,9 +308,13 @@ class Person:
 
 @dataclass(frozen=True)
 class ClipResult:
-    """The result for one clip. ``people`` of a long one are read from disk when asked for: take one at a time."""
+    """The result for one clip; ``start_s``: seconds into the video that were asked to begin at.
+
+    ``people`` of a long one are read from disk when asked for: take one at a time.
+    """
 
     video: VideoInfo
     calibration: Calibration
     people: Sequence[Person]
     provenance: dict[str, object]
+    start_s: float = 0.0

@@ -21,6 +21,7 @@ from mocap_video.pipeline.cli_batch import batch
 from mocap_video.pipeline.cli_calib import calib
 from mocap_video.pipeline.cli_eval import evaluate
 from mocap_video.pipeline.cli_help import examples
+from mocap_video.pipeline.cli_review import review
 from mocap_video.pipeline.cli_train import train
 from mocap_video.pipeline.cli_weights import weights
 
@@ -340,6 +341,7 @@ def export(results: Path, formats: tuple[str, ...], as_json: bool) -> None:
 main.add_command(batch)
 main.add_command(calib)
 main.add_command(evaluate)
+main.add_command(review)
 main.add_command(train)
 main.add_command(weights)
 

@@ -157,8 +157,8 @@ def evaluate(
     from mocap_video.pipeline import evaluate as evaluating
     from mocap_video.pipeline.config import load_config
     from mocap_video.pipeline.lifting import choose_device
+    from mocap_video.pipeline.plain_json import strict_json
     from mocap_video.pipeline.progress import TerminalProgress
-    from mocap_video.pipeline.results import strict_json
 
     chosen, device = load_config(config), choose_device(device)
     plan = evaluating.Plan(

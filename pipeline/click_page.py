@@ -21,10 +21,8 @@ import numpy as np
 from PIL import Image
 
 from mocap_video.calib.marks import MarkedPoints
-from mocap_video.errors import ConfigError
+from mocap_video.pipeline import loopback
 
-_LOOPBACK = "127.0.0.1"
-_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 _MOST_BYTES = 200_000
 _MOST_POINTS = 300
 _LONGEST_NAME = 80
@@ -57,14 +55,12 @@ def mark_points(
     try:
         server = page.server(port)
     except OSError as error:
-        raise ConfigError(f"--port {port}: cannot be used ({error.strerror}). Choose another, or 0 for any.") from error
+        raise loopback.port_taken(port, error) from error
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     with server:
         thread.start()
         number = server.server_address[1]
-        announce(
-            f"open http://localhost:{number}/ and mark the points (over SSH: ssh -L {number}:localhost:{number} HOST)"
-        )
+        announce(f"open http://localhost:{number}/ and mark the points ({loopback.over_ssh(number)})")
         try:
             page.done.wait()
         finally:
@@ -93,7 +89,7 @@ class ClickPage:
         class Handler(_Handler):
             state = page
 
-        return ThreadingHTTPServer((_LOOPBACK, port), Handler)
+        return ThreadingHTTPServer((loopback.ADDRESS, port), Handler)
 
     def html(self, nonce: str) -> bytes:
         """Return the page; ``nonce`` marks its own script and style for the content security policy."""
@@ -192,9 +188,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(HTTPStatus.OK, json.dumps(answer).encode(), "application/json")
 
     def _is_local(self) -> bool:
-        """Whether the request is to this machine by name: another name means that a foreign page sent it here."""
-        host = self.headers.get("Host", "")
-        local = host.rpartition(":")[0] in _HOSTS or host in _HOSTS
+        local = loopback.is_local(self.headers.get("Host", ""))
         if not local:
             self._send(HTTPStatus.FORBIDDEN, b"this page is for localhost", "text/plain")
         return local
@@ -203,10 +197,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
         self.send_header("Content-Security-Policy", policy)
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.send_header("Referrer-Policy", "no-referrer")
+        for name, value in loopback.HEADERS.items():
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(content)
 

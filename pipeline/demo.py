@@ -19,7 +19,7 @@ from mocap_video.lifter.metrics import MotionErrors, match_times, motion_errors
 from mocap_video.pipeline.demo_motion import BodyMotion, walk_squat_wave
 from mocap_video.pipeline.lifting import Settings
 from mocap_video.pipeline.progress import Advance, Progress
-from mocap_video.pipeline.render_videos import VIDEO_NAMES
+from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.run import Clip, run_clip
 from mocap_video.pipeline.stages import CACHE, FILM, StageRunner
 from mocap_video.pipeline.video import VideoWriter

@@ -21,6 +21,7 @@ from mocap_video.pipeline.lifting import Settings, Tracks, lift_people, origin_o
 from mocap_video.pipeline.progress import Progress
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, StageRunner, collect_warnings
+from mocap_video.pipeline.viewer import write_page
 from mocap_video.skeletons import COCO17
 from mocap_video.stretches import course_of, cut_pieces, rows_of
 from mocap_video.types import Calibration, ClipResult, Keypoints2D, VideoInfo
@@ -99,6 +100,7 @@ def lift_file(
         video = _as_video(source.path, [course.time_s for course in tracks.courses], calibration)
         result = ClipResult(video, calibration, lifted.people, origin)
         write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
+        write_page(output)
         if formats:
             export(output, formats)
     return result

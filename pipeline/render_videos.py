@@ -37,8 +37,6 @@ from mocap_video.types import BodyFit, Calibration, Person, StoredFrame, Yuv420
 FULL_TRUST = 0.3
 """From this trust on a body is drawn in its full colour; below, the less the greyer."""
 
-VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
-
 
 @dataclass(frozen=True)
 class Skin:

@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import csv
 import dataclasses
-import json
 import platform
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +28,11 @@ from mocap_video.errors import ArtifactError
 from mocap_video.pipeline import measures
 from mocap_video.pipeline.cast import Cast
 from mocap_video.pipeline.npz import open_npz
+from mocap_video.pipeline.plain_json import strict_json
 from mocap_video.pipeline.stages import StageRecord
 from mocap_video.skeletons import COCO17
 from mocap_video.stretches import Course
-from mocap_video.types import Calibration, Camera, ClipResult, GroundPlane, Person, VideoInfo
+from mocap_video.types import Calibration, Camera, ClipResult, GroundPlane, Person
 
 REPORT_VERSION = 1
 CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust", "clock")
@@ -265,35 +264,6 @@ def provenance(*, command: Sequence[str], config: object, weights: Mapping[str, 
     return {"versions": versions, "command": list(command), "config": config, "weights": dict(weights)}
 
 
-def strict_json(value: object) -> str:
-    """Return ``value`` as JSON that every parser takes: NaN and infinity become null.
-
-    Takes dataclasses, mappings, sequences, numpy values, paths and fractions besides JSON's own. ``<`` is written as an
-    escape, so the text may stand inside a page's script element whatever a name contains.
-    """
-    text = json.dumps(_plain(value), allow_nan=False, ensure_ascii=False, indent=2)
-    text = text.encode("utf-8", "replace").decode()  # a file's name may be no UTF-8
-    return text.replace("<", "\\u003c") + "\n"
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, np.generic | np.ndarray):
-        return _plain(value.tolist())
-    if isinstance(value, float):
-        return value if np.isfinite(value) else None
-    if value is None or isinstance(value, (str, bool, int)):
-        return value
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, (Path, Fraction)):
-        return str(value)
-    raise TypeError(f"strict_json: no JSON for {type(value).__name__}")
-
-
 @dataclass(frozen=True)
 class PersonQuality:
     """How good one person's result is. ``mean_score`` over keypoints seen; medians over joints and frames;
@@ -366,7 +336,7 @@ def _report(
     cast = Cast.of(result.people)
     return {
         "version": REPORT_VERSION,
-        "clip": {**_clip_summary(result.video), "start_time": began.isoformat() if began else None},
+        "clip": {**_clip_summary(result), "start_time": began.isoformat() if began else None},
         "calibration": _calibration_summary(result.calibration),
         "people": [course_quality(cast, index, result.calibration.camera) for index in range(len(cast))],
         "skipped_s": list(skipped_s),
@@ -376,7 +346,8 @@ def _report(
     }
 
 
-def _clip_summary(video: VideoInfo) -> dict[str, object]:
+def _clip_summary(result: ClipResult) -> dict[str, object]:
+    video = result.video
     return {
         "path": video.path,
         "size": video.size,
@@ -384,6 +355,7 @@ def _clip_summary(video: VideoInfo) -> dict[str, object]:
         "frames": len(video),
         "last_frame_s": video.time_s[-1],
         "rotation_deg": video.rotation_deg,
+        "first_drawn_s": video.time_s[min(np.searchsorted(video.time_s, result.start_s - 1e-4), len(video) - 1)],
     }
 
 
@@ -394,5 +366,7 @@ def _calibration_summary(calibration: Calibration) -> dict[str, object]:
         "image_size": calibration.camera.size,
         "distortion": calibration.camera.distortion,
         "reprojection_error_px": calibration.reprojection_error_px,
+        "camera": calibration.camera,
+        "ground": calibration.ground,
         **dataclasses.asdict(summarize(calibration)),
     }

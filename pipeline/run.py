@@ -28,11 +28,12 @@ from mocap_video.pipeline.export import export
 from mocap_video.pipeline.gate import Motion, awake, watch
 from mocap_video.pipeline.lifting import Lifted, Settings, Tracks, lift_people, origin_of
 from mocap_video.pipeline.progress import Advance, Progress
-from mocap_video.pipeline.render_videos import VIDEO_NAMES
 from mocap_video.pipeline.results import write_results
+from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.segments import render_recording
 from mocap_video.pipeline.stages import CACHE, GATE, PEOPLE, TRACKS, Shelf, StageRunner, collect_warnings
 from mocap_video.pipeline.video import Footage
+from mocap_video.pipeline.viewer import write_page
 from mocap_video.stretches import Piece, cut_pieces
 from mocap_video.types import Calibration, ClipResult, Keypoints2D, VideoInfo
 
@@ -188,12 +189,15 @@ def run_clip(
         tracks = tracks_of(roster, run.follow(sightings, roster)).only(only, clip.path)
         lifted = lift_people(tracks, calibration, settings, runner)
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
-        result = ClipResult(video, calibration, lifted.people, origin_of(settings, weights, inputs))
+        result = ClipResult(
+            video, calibration, lifted.people, origin_of(settings, weights, inputs), clip.start_s or 0.0
+        )
         try:
             run.render(lifted, output)
         finally:  # people and report are there whatever becomes of the videos
             write_results(output, result, body_model=lifted.weights["body"], stages=runner.records,
                           warnings=warnings, began=clip.began, skipped_s=skipped_s)  # fmt: skip
+            write_page(output)
         if not result.people:
             raise NoPersonError(
                 f"{clip.path}: nobody was found in {stop - first} frames. Look at the clip and at what the "

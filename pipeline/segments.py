@@ -17,7 +17,8 @@ from mocap_video.pipeline.config import RenderConfig
 from mocap_video.pipeline.joining import Segment, join_videos
 from mocap_video.pipeline.lifting import Lifted
 from mocap_video.pipeline.progress import Advance
-from mocap_video.pipeline.render_videos import VIDEO_NAMES, Scenery, page_of, people_about, write_videos
+from mocap_video.pipeline.render_videos import Scenery, page_of, people_about, write_videos
+from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.stages import CACHE, SEGMENTS, VIDEOS, StageRunner
 from mocap_video.pipeline.video import Footage
 from mocap_video.stretches import Piece

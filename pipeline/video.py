@@ -133,6 +133,25 @@ def read_stored_frames(
     return (StoredFrame(index, time_s, yuv420_of(picture, scan.orientation)) for index, time_s, picture in pictures)
 
 
+def read_picture(path: Path, time_s: float) -> np.ndarray:
+    """Return the picture shown at ``time_s``, the last one where there are fewer, as ``(H,W,3)`` uint8 RGB.
+
+    Seeks, without the scan that makes frame numbers exact: for one look into a long recording.
+    """
+    with _opened(path) as (container, stream):
+        base = stream.time_base or TIME_BASE
+        begin = stream.start_time or 0
+        container.seek(begin + int(time_s / base), stream=stream)
+        shown = None
+        for picture in _decoded(container, stream, path):
+            if shown is not None and picture.pts is not None and (picture.pts - begin) * base > time_s:
+                break
+            shown = picture
+        if shown is None:
+            raise VideoError(f"{path}: no picture can be decoded near {time_s:.2f} s. The file may be cut off.")
+        return rgb_of(shown, orientation_of(shown, path))
+
+
 def _part(scan: _Scan, start_s: float | None, end_s: float | None) -> tuple[int, int]:
     """Return the first frame in the range of seconds and the one after its last."""
     path, time_s = scan.info.path, scan.info.time_s

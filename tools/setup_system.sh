@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes sure that the system libraries for drawing without a screen are there. As root on Debian or Ubuntu it installs
 # them, and Python's venv module where that is missing; otherwise it says what is missing and how to get it. Run by
-# `make`; does nothing where all is well.
+# `make`; does nothing where all is well. `setup_system.sh browser` also installs, as root, the browser that the tests of
+# the pages drive; without it they skip.
 set -euo pipefail
 
 packages=(libegl1 libgl1 libgl1-mesa-dri libgles2)
@@ -22,6 +23,12 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         export DEBIAN_FRONTEND=noninteractive
         apt-get update -qq
         apt-get install -qq -y --no-install-recommends "${missing[@]}"
+    fi
+    if [ "${1:-}" = browser ] && ! command -v chromium chromium-browser google-chrome >/dev/null; then
+        echo "installing chromium for the tests of the pages"
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium ||
+            echo "no package chromium here (Ubuntu has a snap): the tests of the pages will skip" >&2
     fi
     exit 0
 fi

@@ -23,8 +23,8 @@ from mocap_video.errors import StorageError
 from mocap_video.pipeline.config import PiecesConfig
 from mocap_video.pipeline.lifting import Settings
 from mocap_video.pipeline.progress import SilentProgress
-from mocap_video.pipeline.render_videos import VIDEO_NAMES
 from mocap_video.pipeline.results import read_person
+from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.run import Clip, run_clip
 from mocap_video.pipeline.stages import CACHE
 from mocap_video.pipeline.video import VideoWriter, probe, read_frames

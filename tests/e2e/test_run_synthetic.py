@@ -26,8 +26,8 @@ from mocap_video.pipeline.cli import main
 from mocap_video.pipeline.demo import demo_calibration, errors_of
 from mocap_video.pipeline.lifting import Settings
 from mocap_video.pipeline.progress import SilentProgress
-from mocap_video.pipeline.render_videos import VIDEO_NAMES
 from mocap_video.pipeline.results import person_files, read_person
+from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.run import Clip, run_clip
 from mocap_video.pipeline.stages import CACHE
 from mocap_video.pipeline.video import VideoWriter, probe, read_frames
@@ -78,7 +78,7 @@ def test_the_body_stands_on_the_ground_and_is_as_tall_as_the_person(first_run: R
 
 def test_everything_that_run_promises_is_there(first_run: Run) -> None:
     files = {path.name for path in first_run.output.iterdir() if not path.name.startswith(".")}
-    assert files == {*VIDEO_NAMES, "people", "people.csv", "report.json"}
+    assert files == {*VIDEO_NAMES, "index.html", "people", "people.csv", "report.json"}
     assert [path.name for path in person_files(first_run.output)] == ["001.npz"]
     record = read_person(first_run.output / "people" / "001.npz")
     np.testing.assert_array_equal(record.joints_world, first_run.result.people[0].motion.joints)

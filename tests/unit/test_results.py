@@ -14,7 +14,8 @@ import pytest
 
 from mocap_video.errors import ArtifactError, StorageError
 from mocap_video.pipeline import results
-from mocap_video.pipeline.results import person_quality, person_record, provenance, read_person, strict_json
+from mocap_video.pipeline.plain_json import strict_json
+from mocap_video.pipeline.results import person_quality, person_record, provenance, read_person
 from mocap_video.pipeline.stages import StageRecord
 from mocap_video.types import ClipResult, Person
 from synth.people import make_calibration, make_person, make_result
