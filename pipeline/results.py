@@ -30,11 +30,12 @@ from mocap_video.calib.geometry import project
 from mocap_video.errors import ArtifactError
 from mocap_video.pipeline import measures
 from mocap_video.pipeline.stages import StageRecord
+from mocap_video.pipeline.trust import FLAGS, assess
 from mocap_video.skeletons import COCO17
-from mocap_video.types import Calibration, Camera, ClipResult, Person, VideoInfo
+from mocap_video.types import Calibration, ClipResult, Person, VideoInfo
 
 REPORT_VERSION = 1
-CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust")
+CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust", "flags")
 
 _PERSON_FILE = re.compile(r"(\d{3,})\.npz")
 _CONTACT_NAMES = {(False, False): "none", (True, False): "left", (False, True): "right", (True, True): "both"}
@@ -178,7 +179,8 @@ def write_people_csv(result: ClipResult, path: Path) -> None:
     """Write one row per person and frame under ``CSV_HEADER``.
 
     x, y, z: the root (mid-hip) as lifted, m, site world; speed along the ground, m/s, over 0.3 s, empty where a frame
-    stands alone; contact: none, left, right or both feet; trust 0 to 1. How they are found: ``measures``.
+    stands alone; contact: none, left, right or both feet; trust 0 to 1; flags: ids of ``trust.FLAGS`` with
+    ``;`` between them. How they are found: ``measures`` and ``trust``.
     """
     ground = result.calibration.ground
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
@@ -189,12 +191,13 @@ def write_people_csv(result: ClipResult, path: Path) -> None:
             root = COCO17.root_of(joints)
             speed = measures.ground_speed(root, time_s, ground)
             contact = measures.foot_contact(joints, time_s, ground)
-            trust = measures.trust(person.keypoints.score, person.motion.spread, person.body.residual)
+            trust = assess(person, result.calibration)
             for i, (x, y, z) in enumerate(root):
                 writer.writerow([
                     f"{time_s[i]:.6f}", person.motion.person, f"{x:.4f}", f"{y:.4f}", f"{z:.4f}",
                     "" if np.isnan(speed[i]) else f"{speed[i]:.3f}",
-                    _CONTACT_NAMES[bool(contact[i, 0]), bool(contact[i, 1])], f"{trust[i]:.3f}",
+                    _CONTACT_NAMES[bool(contact[i, 0]), bool(contact[i, 1])], f"{trust.score[i]:.3f}",
+                    ";".join(trust.ids(i)),
                 ])  # fmt: skip
 
 
@@ -245,6 +248,7 @@ def _plain(value: object) -> object:
 class PersonQuality:
     """How good one person's result is. ``mean_score`` over keypoints seen; medians over joints and frames;
     ``reprojection_px``: median distance of the lifted joints, projected, from the keypoints. NaN where nothing is.
+    ``mean_trust`` 0 to 1; ``flags``: share of the frames that have each flag, of those that occur.
     """
 
     person: int
@@ -257,13 +261,15 @@ class PersonQuality:
     median_residual_m: float
     reprojection_px: float
     mean_trust: float
+    flags: Mapping[str, float]
 
 
-def person_quality(person: Person, camera: Camera) -> PersonQuality:
-    """Return the quality figures of ``person``, seen by ``camera``."""
+def person_quality(person: Person, calibration: Calibration) -> PersonQuality:
+    """Return the quality figures of ``person``."""
     keypoints, motion, body = person.keypoints, person.motion, person.body
     with_score = keypoints.score > 0
-    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), camera)
+    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), calibration.camera)
+    trust = assess(person, calibration)
     distance = np.linalg.norm(pixels.numpy() - keypoints.xy, axis=-1)
     distance = distance[with_score & valid.numpy() & np.isfinite(distance)]
     return PersonQuality(
@@ -276,16 +282,19 @@ def person_quality(person: Person, camera: Camera) -> PersonQuality:
         median_spread_m=float(np.median(motion.spread)),
         median_residual_m=float(np.median(body.residual)),
         reprojection_px=float(np.median(distance)) if len(distance) else float("nan"),
-        mean_trust=float(measures.trust(keypoints.score, motion.spread, body.residual).mean()),
+        mean_trust=float(trust.score.mean()),
+        flags=trust.shares(),
     )
 
 
 def _report(result: ClipResult, stages: Sequence[StageRecord], warnings: Sequence[str]) -> dict[str, object]:
+    people = [person_quality(person, result.calibration) for person in result.people]
     return {
         "version": REPORT_VERSION,
         "clip": _clip_summary(result.video),
         "calibration": _calibration_summary(result.calibration),
-        "people": [person_quality(person, result.calibration.camera) for person in result.people],
+        "people": people,
+        "flags": {name: flag.sentence for name, flag in FLAGS.items() if any(name in one.flags for one in people)},
         "stages": list(stages),
         "warnings": list(warnings),
         "provenance": result.provenance,

@@ -22,6 +22,7 @@ from mocap_video.pipeline.progress import Advance, Progress
 from mocap_video.pipeline.render_videos import VIDEO_NAMES, write_videos
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, PEOPLE, VIDEOS, StageRunner, collect_warnings
+from mocap_video.pipeline.trust import load_model
 from mocap_video.pipeline.video import probe, read_frames, read_stored_frames
 from mocap_video.types import Calibration, ClipResult, Frame, PersonTrack, StoredFrame, VideoInfo
 
@@ -88,7 +89,7 @@ class ClipRun:
             frames = self.clip.stored_frames()
             write_videos(frames, lifted.people, self.calibration, lifted.body, config, folder, advance)
 
-        inputs = (*self._footage(), self.calibration, lifted.people, lifted.body.digest, config)
+        inputs = (*self._footage(), self.calibration, lifted.people, lifted.body.digest, load_model(), config)
         self.runner.files(VIDEOS, inputs, paths, write, total=self.clip.count(self.video))
 
     def _footage(self) -> tuple[object, ...]:

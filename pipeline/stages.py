@@ -39,7 +39,7 @@ FILM = Stage("film", 2)
 PEOPLE = Stage("people", 1)
 LIFT = Stage("lift", 2)
 FIT = Stage("fit", 2)
-VIDEOS = Stage("videos", 3)
+VIDEOS = Stage("videos", 4)
 
 CACHE = ".cache"
 """Where, in a results folder, finished stages lie. It may be deleted: the next run then computes everything."""
