@@ -17,7 +17,7 @@ from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.pipeline.config import RenderConfig
 from mocap_video.pipeline.progress import Advance
-from mocap_video.pipeline.trust import FLAGS, Trust, assess
+from mocap_video.pipeline.trust import EVEN, FLAGS, Trust, assess
 from mocap_video.pipeline.video import VideoWriter
 from mocap_video.render.mesh import PosedMesh, person_colour
 from mocap_video.render.overlay import OverlayRenderer
@@ -25,9 +25,6 @@ from mocap_video.render.review import ReviewBoard
 from mocap_video.render.topview import GroundPath, TopView
 from mocap_video.render.yuv import lay, yuv420_from_rgb
 from mocap_video.types import BodyFit, Calibration, Person, StoredFrame, Yuv420
-
-FULL_TRUST = 0.5
-"""From this score on a body is drawn in its full colour; below, the less the greyer."""
 
 VIDEO_NAMES = ("overlay.mp4", "topview.mp4", "review.mp4")
 
@@ -100,8 +97,8 @@ class _Actor:
         return _Actor(person, Skin.of(person.body, body), trust, row_of, person_colour(number), str(number))
 
     def shade(self, frame: int) -> float:
-        """Return how much of the colour is left, 0 to 1."""
-        return min(1.0, float(self.trust.score[self.row_of[frame]]) / FULL_TRUST)
+        """Return how much of the colour is left: 1, and less where the body is more likely wrong than right."""
+        return min(1.0, float(self.trust.score[self.row_of[frame]]) / EVEN)
 
     def note(self, frame: int) -> str:
         """Return the word of the strongest flag, empty where there is none."""

@@ -103,12 +103,12 @@ class StagePlan:
 def record(plan: StagePlan, *, lift_config: LiftConfig, fit_config: FitConfig) -> Iterator[Recording]:
     """Yield the recordings of ``plan``, round after round; one less where nothing of a person is seen."""
     body, lifter = load_body("neutral"), load_lifter()
-    bank = _bank(plan, body)
+    bank = bank_for(plan, body)
     one_round = [staging for staging in STAGINGS for _ in range(staging.shots)]
     for number in plan.rounds:
         generator = torch.Generator().manual_seed(1000 * plan.seed + number)
         for shown in one_round:
-            shot = _shoot(bank, body, shown, plan.varied, generator)
+            shot = shoot(bank, body, shown, plan.varied, generator)
             if shot is not None:
                 yield lift_and_fit(shown.name, *shot, lifter, body, lift_config, fit_config)
 
@@ -123,16 +123,16 @@ def lift_and_fit(
     return Recording(name, Person(keypoints, motion, fit), calibration, fitted_keypoints(fit, body), truth)
 
 
-def _bank(plan: StagePlan, body: BodyModel) -> MotionBank:
-    """The clips of the split that stay on the floor."""
+def bank_for(plan: StagePlan, body: BodyModel) -> MotionBank:
+    """Return the clips of the split that stay on the floor."""
     clips = (clip for clip in read_motions(plan.motions, plan.split) if "climbing_not_on_floor" not in clip.flags)
     return bank_of([retarget(clip, body) for clip in clips])
 
 
-def _shoot(
+def shoot(
     bank: MotionBank, body: BodyModel, staging: Staging, varied: bool, generator: torch.Generator
 ) -> tuple[Keypoints2D, Calibration, np.ndarray] | None:
-    """One recording: keypoints, camera and truth ``(T,17,3)`` m; None where less than two frames show anything."""
+    """Return a recording: keypoints, camera and truth ``(T,17,3)`` m; None where less than two frames show anything."""
     frames = int(SECONDS * BANK_FPS / _STRIDE)
     clip = torch.multinomial(bank.weight, 1, generator=generator)
     first = (torch.rand(1, generator=generator) * (bank.length[clip] - frames * _STRIDE).clamp_min(0)).long()

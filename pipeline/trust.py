@@ -27,6 +27,9 @@ from mocap_video.types import Calibration, Person
 NEAR_M = 0.15
 """A body is right where its keypoints are, on average, no farther than this from the truth."""
 
+EVEN = 0.5
+"""Below this score a body is more likely wrong than right."""
+
 CONTEXT_S = 1.5
 """What comes more than this before or after a frame does not change its answer."""
 
@@ -52,7 +55,7 @@ FLAGS: Mapping[str, Flag] = {
     "disagrees": Flag("the body does not lie over the keypoints: a wrong pose, or two people mixed up", "misfit"),
     "off_ground": Flag("stays over or under the ground for longer than a jump: the place is wrong", "off ground"),
     "odd_size": Flag("taller or shorter than adults are: a child, or on a step and so somewhere else", "odd size"),
-    "unsure": Flag("large error to expect: place and pose are rough", "unsure"),
+    "unsure": Flag("more likely than not over 15 cm off: place and pose are rough", "unsure"),
     "cut_off": Flag("cut off by the image border: what is outside is guessed", "cut off"),
     "far": Flag("small in the image: few pixels tell the pose", "far"),
     "short": Flag("seen for less than a second: too short to be sure", "short"),
@@ -63,10 +66,9 @@ _SURE_SCORE = 0.2
 _FEW_KEYPOINTS = 8
 _ANKLE_SCORE = 0.1
 _CUT_SHARE = 0.2
-_UNSURE_M, _UNSURE_SHARE = 0.25, 0.03
 _MISFIT_M = 0.12
 _FLOAT_M, _SUNK_M = 0.20, 0.08
-_FAR_PX = 60.0
+_FAR_PX = 40.0
 _SHORTEST_M, _TALLEST_M = 1.5, 2.0
 _SHORT_S = 1.0
 _FAST_M_S = 8.0
@@ -170,7 +172,8 @@ def assess(person: Person, calibration: Calibration) -> Trust:
     the whole.
     """
     signs = signs_of(person, calibration)
-    return Trust(load_model().score(terms_of(signs)), _flags(signs))
+    score = load_model().score(terms_of(signs))
+    return Trust(score, _flags(signs, score))
 
 
 def signs_of(person: Person, calibration: Calibration) -> Signs:
@@ -219,17 +222,16 @@ def terms_of(signs: Signs) -> dict[str, np.ndarray]:
         "outside": signs.outside,
         "misfit": np.log(np.clip(signs.misfit_m, 0.01, 0.5) / 0.01),
         "residual": np.log(np.clip(signs.residual_m, 0.02, 1.0) / 0.02),
-        "size": np.clip(np.abs(np.log(np.clip(signs.stature_m, 0.5, 4.0) / _STATURE_M)), 0, 0.3),
-        "off_ground": np.clip(signs.lift_m + signs.sink_m, 0, 0.5),
+        "size": np.clip(np.abs(np.log(np.clip(signs.stature_m, 0.5, 4.0) / _STATURE_M)) - 0.05, 0, 0.3) / 0.1,
+        "off_ground": np.clip(signs.lift_m + signs.sink_m, 0, 0.5) / 0.1,
         "unseen": np.clip(signs.unseen_s, 0, 1.0),
         "short": 1 - np.clip(signs.duration_s / CONTEXT_S, 0, 1),
-        "speed": np.clip(signs.speed_m_s, 0, 10.0),
+        "speed": np.clip(signs.speed_m_s, 0, 10.0) / 2.0,
     }
 
 
-def _flags(signs: Signs) -> np.ndarray:
+def _flags(signs: Signs, score: np.ndarray) -> np.ndarray:
     """Which of ``FLAGS`` hold ``(T,F)`` bool."""
-    unsure = (signs.expected_m > _UNSURE_M) & (signs.expected_m > _UNSURE_SHARE * signs.reach_m)
     raised = {
         "bridged": signs.unseen_s > 0,
         "fast": signs.speed_m_s > _FAST_M_S,
@@ -238,7 +240,7 @@ def _flags(signs: Signs) -> np.ndarray:
         "disagrees": signs.misfit_m > _MISFIT_M,
         "off_ground": (signs.lift_m > _FLOAT_M) | (signs.sink_m > _SUNK_M),
         "odd_size": (signs.stature_m < _SHORTEST_M) | (signs.stature_m > _TALLEST_M),
-        "unsure": unsure,
+        "unsure": score < EVEN,
         "cut_off": signs.outside > _CUT_SHARE,
         "far": signs.stature_px < _FAR_PX,
         "short": signs.duration_s < _SHORT_S,

@@ -39,7 +39,7 @@ GROUPS = {
     "head": ("nose", "eye", "ear"), "shoulders, hips": ("shoulder", "hip"), "elbows, knees": ("elbow", "knee"),
     "wrists, ankles": ("wrist", "ankle"),
 }  # fmt: skip
-CUTS = ("as recorded", "cut at the shins", "cut at the thighs", "left half", "right half")
+CUTS = ("as recorded", "cut at the shins", "cut at the thighs", "left half")
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def cut_off(found: PersonRecord, calibration: Calibration, name: str) -> tuple[K
     """Return the keypoints of ``found`` that are left when the border of the image is moved as ``name`` says."""
     xy, score = found.keypoints2d[..., :2].copy(), found.keypoints2d[..., 2].copy()
     camera, (width, height) = calibration.camera, calibration.camera.size
-    left, right, bottom = 0, width, height
+    right, bottom = width, height
     middle = {part: np.nanmedian(xy[:, COCO17.pair(part)], (0, 1)) for part in ("hip", "knee", "ankle")}
     if name == "cut at the shins":
         bottom = int(0.5 * (middle["knee"] + middle["ankle"])[1])
@@ -118,13 +118,10 @@ def cut_off(found: PersonRecord, calibration: Calibration, name: str) -> tuple[K
         bottom = int(0.5 * (middle["hip"] + middle["knee"])[1])
     if name == "left half":
         right = int(middle["hip"][0])
-    if name == "right half":
-        left = int(middle["hip"][0])
-    gone = (xy[..., 0] < left) | (xy[..., 0] > right - 1) | (xy[..., 1] > bottom - 1) | ~np.isfinite(xy).all(-1)
-    xy -= [left, 0]
+    gone = (xy[..., 0] > right - 1) | (xy[..., 1] > bottom - 1) | ~np.isfinite(xy).all(-1)
     xy[gone], score[gone] = np.nan, 0
     keypoints = Keypoints2D(1, COCO17.name, found.frame, found.time_s, xy, score)
-    camera = camera.cropped(left, 0, (right - left, bottom))
+    camera = camera.cropped(0, 0, (right, bottom))
     return keypoints, dataclasses.replace(calibration, camera=camera)
 
 
@@ -135,8 +132,11 @@ def by_kind(measured: Measured) -> Iterator[str]:
         "Root not flagged | flagged | times |"
     )
     yield "|---|---|---|---|---|---|---|---|---|---|"
-    for name in [*dict.fromkeys(measured.name), "all"]:
-        part = measured if name == "all" else measured.where(measured.name == name)
+    kinds = {name: measured.name == name for name in dict.fromkeys(measured.name)}
+    if "on a step" in kinds:
+        kinds["all but on a step"] = measured.name != "on a step"
+    for name, chosen in {**kinds, "all": np.full(len(measured.name), True)}.items():
+        part = measured.where(chosen)
         flagged = np.asarray(part.flags.any(1))
         cells = [name, str(len(flagged)), f"{(part.body_mm < 1000 * NEAR_M).mean():.0%}", f"{flagged.mean():.0%}"]
         for errors in (part.body_mm, part.root_mm):

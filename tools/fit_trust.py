@@ -62,7 +62,7 @@ def main() -> None:
     """Record, fit and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("motions", type=Path)
-    parser.add_argument("--rounds", type=int, default=12, help="of 20 recordings each")
+    parser.add_argument("--rounds", type=int, default=8, help="of 20 recordings each")
     options = parser.parse_args()
     plan = StagePlan(options.motions, "train", range(options.rounds), varied=True, seed=1)
     terms, right = learned_from(record(plan, lift_config=LiftConfig(), fit_config=FitConfig()))

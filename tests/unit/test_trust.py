@@ -118,9 +118,9 @@ REASONS: dict[str, Callable[[Person], Person]] = {
     "disagrees": lambda p: move(p, np.array([0.3, 0, 0]), keypoints=False),
     "off_ground": lambda p: move(p, np.array([0, 0, 0.35])),
     "odd_size": lambda p: grown(p, 1.3),
-    "unsure": lambda p: spread(p, 0.4),
+    "unsure": lambda p: spread(replace(p, body=replace(p.body, residual=p.body.residual + 0.15)), 0.4),
     "cut_off": lambda p: move(p, np.array([6.3, 0, 0])),
-    "far": lambda p: move(p, np.array([0, 30.0, 0])),
+    "far": lambda p: move(p, np.array([0, 40.0, 0])),
     "short": lambda p: part(p, slice(MIDDLE - 10, MIDDLE + 10)),
 }
 
