@@ -37,7 +37,7 @@ def _compare(
     from mocap_video.lifter.others.readers import READERS
     from mocap_video.pipeline import compare as comparing
     from mocap_video.pipeline.config import load_config
-    from mocap_video.pipeline.results import strict_json
+    from mocap_video.pipeline.plain_json import strict_json
 
     for name in (form, truth_format):
         if name is not None and name not in READERS:

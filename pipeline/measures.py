@@ -1,4 +1,4 @@
-"""What is told of a person frame by frame: speed, foot contact and trust. Plain functions of arrays."""
+"""What is told of a person frame by frame: speed and foot contact. Plain functions of arrays."""
 
 from __future__ import annotations
 
@@ -16,8 +16,6 @@ much of a track is read about a piece of it.
 
 CONTACT_HEIGHT_M = 0.15
 CONTACT_SPEED_M_S = 0.5
-TRUST_SPREAD_M = 0.25
-TRUST_RESIDUAL_M = 0.10
 
 _ANKLES = (COCO17.index("left_ankle"), COCO17.index("right_ankle"))
 
@@ -68,15 +66,3 @@ def foot_contact(joints: np.ndarray, time_s: np.ndarray, ground: GroundPlane) ->
     ankles = joints[:, _ANKLES]
     speed = np.linalg.norm(velocity(ankles, time_s, CONTACT_WINDOW_S), axis=-1)
     return (ground.height_of(ankles) < CONTACT_HEIGHT_M) & (speed < CONTACT_SPEED_M_S)
-
-
-def trust(score: np.ndarray, spread_m: np.ndarray, residual_m: np.ndarray) -> np.ndarray:
-    """Return how far a frame may be believed ``(T)``, 0 to 1; a rule of thumb, not a calibrated probability.
-
-    The product of the mean keypoint ``score (T,J)``; of ``1 / (1 + (s / TRUST_SPREAD_M)^2)`` for the median ``s`` of
-    ``spread_m (T,J)``, the error to expect; and of the same fall-off over ``residual_m (T)``, the
-    distance between the body and the lifted joints, with ``TRUST_RESIDUAL_M``. 0 where no keypoint was seen.
-    """
-    agreement = 1 / (1 + (np.median(spread_m, axis=-1) / TRUST_SPREAD_M) ** 2)
-    fit = 1 / (1 + (residual_m / TRUST_RESIDUAL_M) ** 2)
-    return score.mean(-1).clip(0, 1) * agreement * fit

@@ -20,10 +20,10 @@ from scipy import sparse
 from mocap_video.calib.ground import canonical_frame
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.rotations import matrix_from_rotvec
-from mocap_video.pipeline import measures
 from mocap_video.pipeline.cast import Cast
 from mocap_video.pipeline.config import RenderConfig
 from mocap_video.pipeline.progress import Advance
+from mocap_video.pipeline.trust import CONTEXT_S, EVEN, FLAGS, Trust, assess
 from mocap_video.pipeline.video import VideoWriter
 from mocap_video.render.mesh import PosedMesh, person_colour
 from mocap_video.render.overlay import OverlayRenderer
@@ -33,9 +33,6 @@ from mocap_video.render.topview import GroundPath, TopView
 from mocap_video.render.yuv import lay, yuv420_from_rgb
 from mocap_video.stretches import gathered
 from mocap_video.types import BodyFit, Calibration, Person, StoredFrame, Yuv420
-
-FULL_TRUST = 0.3
-"""From this trust on a body is drawn in its full colour; below, the less the greyer."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +85,30 @@ class Skin:
 @dataclass(frozen=True)
 class _Actor:
     """A person as the renderers need one: ``row_of`` maps a frame number to a row of ``person``'s arrays and of
-    ``trust (T)``, 0 to 1.
+    ``trust``.
     """
 
     person: Person
     skin: Skin
-    trust: np.ndarray
+    trust: Trust
     row_of: dict[int, int]
     colour: np.ndarray
     label: str
 
     @staticmethod
-    def of(person: Person, body: BodyModel) -> _Actor:
+    def of(person: Person, calibration: Calibration, body: BodyModel) -> _Actor:
         number = person.keypoints.person
         row_of = {int(frame): row for row, frame in enumerate(person.keypoints.frames)}
-        trust = measures.trust(person.keypoints.score, person.motion.spread, person.body.residual)
+        trust = assess(person, calibration)
         return _Actor(person, Skin.of(person.body, body), trust, row_of, person_colour(number), str(number))
+
+    def shade(self, frame: int) -> float:
+        """Return how much of the colour is left: 1, and less where the body is more likely wrong than right."""
+        return min(1.0, float(self.trust.score[self.row_of[frame]]) / EVEN)
+
+    def note(self, frame: int) -> str:
+        """Return the word of the strongest flag, empty where there is none."""
+        return next((FLAGS[name].word for name in self.trust.ids(self.row_of[frame])), "")
 
 
 class _Encoders:
@@ -172,10 +177,10 @@ def people_about(people: Cast, start_s: float, end_s: float, fade_s: float) -> l
     """Return who is in the videos from ``start_s`` to ``end_s`` s, with what of their way is still shown, and with the
     frames about these that decide what is told of them.
     """
-    begin_s = start_s - max(fade_s, measures.REACH_S)
+    begin_s = start_s - max(fade_s, CONTEXT_S)
     found = []
     for course in people.courses:
-        first, stop = np.searchsorted(course.time_s, [begin_s, end_s + measures.REACH_S]).tolist()
+        first, stop = np.searchsorted(course.time_s, [begin_s, end_s + CONTEXT_S]).tolist()
         first = max(0, first - 1)  # a trail reaches to the frame before
         if first < stop and course.time_s[first] < end_s and course.time_s[stop - 1] >= begin_s:
             found.append(people.rows(course, first, stop))
@@ -196,7 +201,7 @@ def write_videos(
     ``origin_s`` is the time s of the first frame of all, where these are not the first.
     """
     calibration, config, body = stage.calibration, stage.config, stage.body
-    actors = [_Actor.of(person, body) for person in people]
+    actors = [_Actor.of(person, calibration, body) for person in people]
     camera = calibration.camera
     topview_size = (config.topview_px, config.topview_px)
     board = ReviewBoard((camera.size, topview_size), config.review_height_px, caption=calibration.name)
@@ -215,8 +220,9 @@ def write_videos(
             present = [actor for actor in actors if frame.index in actor.row_of]
             meshes = [_mesh(actor, frame.index, body) for actor in present]
             labels = [actor.label for actor in present]
-            trust = [min(1.0, actor.trust[actor.row_of[frame.index]] / FULL_TRUST) for actor in present]
-            for layer in overlay.draw(meshes, labels=labels, trust=trust):
+            notes = [actor.note(frame.index) for actor in present]
+            trust = [actor.shade(frame.index) for actor in present]
+            for layer in overlay.draw(meshes, labels=labels, notes=notes, trust=trust):
                 lay(frame.picture, layer)
             encoders.write(frame.picture, topview.draw(frame.time_s, meshes), frame.time_s)
             advance(1)

@@ -30,12 +30,13 @@ from mocap_video.pipeline.cast import Cast
 from mocap_video.pipeline.npz import open_npz
 from mocap_video.pipeline.plain_json import strict_json
 from mocap_video.pipeline.stages import StageRecord
+from mocap_video.pipeline.trust import CONTEXT_S, FLAGS, Trust, assess
 from mocap_video.skeletons import COCO17
 from mocap_video.stretches import Course
-from mocap_video.types import Calibration, Camera, ClipResult, GroundPlane, Person
+from mocap_video.types import Calibration, ClipResult, Person
 
 REPORT_VERSION = 1
-CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust", "clock")
+CSV_HEADER = ("time_s", "person", "x", "y", "z", "speed", "contact", "trust", "flags", "clock")
 
 _PERSON_FILE = re.compile(r"(\d{3,})\.npz")
 _CONTACT_NAMES = {(False, False): "none", (True, False): "left", (False, True): "right", (True, True): "both"}
@@ -204,8 +205,9 @@ def write_people_csv(result: ClipResult, path: Path, began: datetime | None = No
     """Write one row per person and frame under ``CSV_HEADER``.
 
     x, y, z: the root (mid-hip) as lifted, m, site world; speed along the ground, m/s, over 0.3 s, empty where a frame
-    stands alone; contact: none, left, right or both feet; trust 0 to 1. How they are found: ``measures``. clock: the
-    wall clock, ISO 8601, where ``began`` says what it was at the video's first frame; empty elsewhere.
+    stands alone; contact: none, left, right or both feet; trust 0 to 1; flags: ids of ``trust.FLAGS`` with
+    ``;`` between them. How they are found: ``measures`` and ``trust``. clock: the wall clock, ISO 8601, where ``began``
+    says what it was at the video's first frame; empty elsewhere.
     """
     cast = Cast.of(result.people)
     with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
@@ -215,30 +217,31 @@ def write_people_csv(result: ClipResult, path: Path, began: datetime | None = No
             for piece in course.pieces:
                 first, stop = course.rows_in(piece)
                 start, end = _with_neighbours(course, first, stop)
-                rows = _csv_rows(cast.rows(course, start, end), result.calibration.ground)
+                rows = _csv_rows(cast.rows(course, start, end), result.calibration)
                 for time_s, row in zip(course.time_s[first:stop], rows[first - start : stop - start], strict=True):
                     writer.writerow([*row, clock_at(began, time_s)])
 
 
 def _with_neighbours(course: Course, first: int, stop: int) -> tuple[int, int]:
     """Return the rows that decide what is told of rows ``first`` to before ``stop``."""
-    times = course.time_s[[first, stop - 1]] + np.array([-1, 1]) * measures.REACH_S
+    times = course.time_s[[first, stop - 1]] + np.array([-1, 1]) * max(measures.REACH_S, CONTEXT_S)
     start, end = np.searchsorted(course.time_s, times)
     return max(0, min(int(start), first - _LEAST_ROWS)), min(len(course), max(int(end), stop + _LEAST_ROWS))
 
 
-def _csv_rows(person: Person, ground: GroundPlane) -> list[list[object]]:
+def _csv_rows(person: Person, calibration: Calibration) -> list[list[object]]:
     """Return what the columns up to the last say of each of a person's rows."""
-    time_s, joints = person.motion.time_s, person.motion.joints
+    time_s, joints, ground = person.motion.time_s, person.motion.joints, calibration.ground
     root = COCO17.root_of(joints)
     speed = measures.ground_speed(root, time_s, ground)
     contact = measures.foot_contact(joints, time_s, ground)
-    trust = measures.trust(person.keypoints.score, person.motion.spread, person.body.residual)
+    trust = assess(person, calibration)
     return [
         [
             f"{time_s[i]:.6f}", person.motion.person, f"{x:.4f}", f"{y:.4f}", f"{z:.4f}",
             "" if np.isnan(speed[i]) else f"{speed[i]:.3f}",
-            _CONTACT_NAMES[bool(contact[i, 0]), bool(contact[i, 1])], f"{trust[i]:.3f}",
+            _CONTACT_NAMES[bool(contact[i, 0]), bool(contact[i, 1])], f"{trust.score[i]:.3f}",
+            ";".join(trust.ids(i)),
         ]
         for i, (x, y, z) in enumerate(root)
     ]  # fmt: skip
@@ -268,6 +271,7 @@ def provenance(*, command: Sequence[str], config: object, weights: Mapping[str, 
 class PersonQuality:
     """How good one person's result is. ``mean_score`` over keypoints seen; medians over joints and frames;
     ``reprojection_px``: median distance of the lifted joints, projected, from the keypoints. NaN where nothing is.
+    ``mean_trust`` 0 to 1; ``flags``: share of the frames that have each flag, of those that occur.
     """
 
     person: int
@@ -280,19 +284,20 @@ class PersonQuality:
     median_residual_m: float
     reprojection_px: float
     mean_trust: float
+    flags: Mapping[str, float]
 
 
-def person_quality(person: Person, camera: Camera) -> PersonQuality:
-    """Return the quality figures of ``person``, seen by ``camera``."""
-    return course_quality(Cast.of([person]), 0, camera)
+def person_quality(person: Person, calibration: Calibration) -> PersonQuality:
+    """Return the quality figures of ``person``."""
+    return course_quality(Cast.of([person]), 0, calibration)
 
 
-def course_quality(cast: Cast, index: int, camera: Camera) -> PersonQuality:
-    """Return the quality figures of one person of ``cast``, seen by ``camera``: of a long track over a sample of it."""
+def course_quality(cast: Cast, index: int, calibration: Calibration) -> PersonQuality:
+    """Return the quality figures of one person of ``cast``: of a long track over a sample of it."""
     course = cast.courses[index]
     every = -(-len(course) // _QUALITY_ROWS)
-    parts = [_figures(cast, course, piece, every, camera) for piece in course.pieces]
-    score, spread, distance, residual, trust = (np.concatenate(values) for values in zip(*parts, strict=True))
+    parts = [_figures(cast, course, piece, every, calibration) for piece in course.pieces]
+    score, spread, distance, residual, trust, flags = (np.concatenate(values) for values in zip(*parts, strict=True))
     known = score[score > 0]
     return PersonQuality(
         person=course.person,
@@ -305,25 +310,28 @@ def course_quality(cast: Cast, index: int, camera: Camera) -> PersonQuality:
         median_residual_m=float(np.median(residual)),
         reprojection_px=float(np.nanmedian(distance)) if np.isfinite(distance).any() else float("nan"),
         mean_trust=float(trust.mean()),
+        flags=Trust(trust, flags).shares(),
     )
 
 
-def _figures(cast: Cast, course: Course, piece: int, every: int, camera: Camera) -> tuple[np.ndarray, ...]:
+def _figures(cast: Cast, course: Course, piece: int, every: int, calibration: Calibration) -> tuple[np.ndarray, ...]:
     """Return, of one in ``every`` of a person's rows in ``piece``: keypoint scores ``(n,17)``, spread ``(n,17)`` m,
-    distance of the lifted joints from the keypoints ``(n,17)`` px (NaN where there is none), residual ``(n)`` m and
-    trust ``(n)``.
+    distance of the lifted joints from the keypoints ``(n,17)`` px (NaN where there is none), residual ``(n)`` m, trust
+    ``(n)`` and flags ``(n,F)``.
     """
     first, stop = course.rows_in(piece)
     start, end = _with_neighbours(course, first, stop)
     person = cast.rows(course, start, end)
     keypoints, motion, body = person.keypoints, person.motion, person.body
-    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), camera)
+    pixels, valid = project(torch.from_numpy(np.ascontiguousarray(motion.joints, dtype=float)), calibration.camera)
     distance = np.linalg.norm(pixels.numpy() - keypoints.xy, axis=-1)
     usable = (keypoints.score > 0) & valid.numpy() & np.isfinite(distance)
     distance = np.where(usable, distance, np.nan)
-    trust = measures.trust(keypoints.score, motion.spread, body.residual)
+    trust = assess(person, calibration)
     rows = np.arange(first + -first % every, stop, every) - start
-    return tuple(value[rows] for value in (keypoints.score, motion.spread, distance, body.residual, trust))
+    return tuple(
+        value[rows] for value in (keypoints.score, motion.spread, distance, body.residual, trust.score, trust.flags)
+    )
 
 
 def _report(
@@ -334,11 +342,13 @@ def _report(
     skipped_s: Sequence[tuple[float, float]],
 ) -> dict[str, object]:
     cast = Cast.of(result.people)
+    people = [course_quality(cast, index, result.calibration) for index in range(len(cast))]
     return {
         "version": REPORT_VERSION,
         "clip": {**_clip_summary(result), "start_time": began.isoformat() if began else None},
         "calibration": _calibration_summary(result.calibration),
-        "people": [course_quality(cast, index, result.calibration.camera) for index in range(len(cast))],
+        "people": people,
+        "flags": {name: flag.sentence for name, flag in FLAGS.items() if any(name in one.flags for one in people)},
         "skipped_s": list(skipped_s),
         "stages": list(stages),
         "warnings": list(warnings),

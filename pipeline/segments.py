@@ -20,6 +20,7 @@ from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.render_videos import Scenery, page_of, people_about, write_videos
 from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.stages import CACHE, SEGMENTS, VIDEOS, StageRunner
+from mocap_video.pipeline.trust import load_model
 from mocap_video.pipeline.video import Footage
 from mocap_video.stretches import Piece
 from mocap_video.types import Calibration
@@ -41,7 +42,8 @@ def render_recording(
     Pieces of video lie in the cache until all are joined; a run that was killed goes on from the last.
     """
     courses = [(course.person, course.time_s) for course in lifted.people.courses]
-    inputs = (clip_digest, list(pieces), calibration, courses, list(lifted.keys), lifted.body.digest, config)
+    made_of = (clip_digest, list(pieces), calibration, courses, list(lifted.keys), lifted.body.digest)
+    inputs = (*made_of, load_model(), config)
     paths = [folder / name for name in VIDEO_NAMES]
     cache = folder / CACHE / SEGMENTS.name
     total = pieces[-1].stop - pieces[0].first

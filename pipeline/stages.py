@@ -43,8 +43,8 @@ PEOPLE = Stage("people", 2)
 TRACKS = Stage("tracks", 1)
 LIFT = Stage("lift", 3)
 SHAPE = Stage("shape", 1)
-FIT = Stage("fit", 3)
-SEGMENTS = Stage("segments", 1)
+FIT = Stage("fit", 4)
+SEGMENTS = Stage("segments", 2)
 VIDEOS = Stage("videos", 4)
 
 _NEAR = 4

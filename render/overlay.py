@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from mocap_video.render.gl import Canvas, DrawsOnCanvas, ScreenMesh
 from mocap_video.render.lens import Lens
 from mocap_video.render.mesh import PosedMesh, Topologies
 from mocap_video.render.shading import StudioLight
-from mocap_video.render.text import blend, draw_text, pill_mask
+from mocap_video.render.text import blend, draw_text, pill_mask, text_mask
 from mocap_video.render.yuv import Layer
 from mocap_video.types import Camera
 
@@ -32,8 +32,9 @@ class _Placed:
     top: tuple[float, float]
     height_px: float
     colour: np.ndarray
-    label: str | None
     depth: float
+    label: str | None = None
+    note: str = ""
 
 
 class OverlayRenderer(DrawsOnCanvas):
@@ -55,25 +56,27 @@ class OverlayRenderer(DrawsOnCanvas):
         meshes: Sequence[PosedMesh],
         *,
         labels: Sequence[str] | None = None,
+        notes: Sequence[str] | None = None,
         trust: Sequence[float] | None = None,
     ) -> list[Layer]:
         """Return what lies over the camera's picture, in the order in which it is to be laid: bodies, then labels.
 
-        ``labels`` go over the heads. ``trust`` 0..1, one a mesh: the less, the greyer and the more transparent.
+        ``labels`` go over the heads, ``notes`` small beside them where they are not empty. ``trust`` 0..1, one a mesh:
+        the less, the greyer and the more transparent.
         """
-        for name, values in (("labels", labels), ("trust", trust)):
+        for name, values in (("labels", labels), ("notes", notes), ("trust", trust)):
             if values is not None and len(values) != len(meshes):
                 raise ValueError(f"{name}: expected one for each of {len(meshes)} meshes, got {len(values)}")
         placed = [
-            person
+            replace(person, label=labels[i] if labels else None, note=notes[i] if notes else "")
             for i, mesh in enumerate(meshes)
-            if (person := self._place(mesh, labels[i] if labels else None, trust[i] if trust is not None else 1.0))
+            if (person := self._place(mesh, trust[i] if trust is not None else 1.0))
         ]
         bodies = [self._body(box, group) for box, group in _overlapping(placed)]
         tags = [_tag(person, self.camera.size) for person in sorted(placed, key=lambda p: -p.depth) if person.label]
         return bodies + tags
 
-    def _place(self, mesh: PosedMesh, label: str | None, trust: float) -> _Placed | None:
+    def _place(self, mesh: PosedMesh, trust: float) -> _Placed | None:
         """Lay ``mesh`` out and light it; None when no part of it is on the image."""
         xy, depth = self._lens.place(mesh.vertices)
         seen = depth > 0
@@ -105,7 +108,6 @@ class OverlayRenderer(DrawsOnCanvas):
             top=(float(xy[highest, 0]), float(low[1])),
             height_px=float(high[1] - low[1]),
             colour=colour.reshape(-1, 3).mean(0),
-            label=label,
             depth=float(depth[seen].min()),
         )
 
@@ -150,19 +152,28 @@ def _overlapping(placed: Sequence[_Placed]) -> list[tuple[tuple[int, int, int, i
 
 
 def _tag(person: _Placed, size: tuple[int, int]) -> Layer:
-    """Draw the person's label on a coloured pill over the head, kept inside a picture of ``size`` (W, H) px."""
+    """Draw the person's label on a coloured pill over the head, the note on a dark one beside it, all kept inside a
+    picture of ``size`` (W, H) px.
+    """
     assert person.label is not None
     letter = round(np.clip(person.height_px * 0.055, 12, max(14, size[1] / 40)))
     tall = round(letter * 1.55)
     wide = tall + round(letter * 0.56 * max(len(person.label) - 1, 0))
-    x = int(np.clip(person.top[0] - wide / 2, 2, max(2, size[0] - wide - 2)))
+    small = max(9, round(letter * 0.72))
+    aside = text_mask(person.note, small).shape[1] + small + 2 if person.note else 0
+    x = int(np.clip(person.top[0] - wide / 2, 2, max(2, size[0] - wide - aside - 2)))
     y = int(np.clip(person.top[1] - tall * 1.35, 2, max(2, size[1] - tall - 2)))
     colour = person.colour * 255.0 * 0.8
     ink = np.zeros(3) if colour @ [0.3, 0.59, 0.11] > 140 else np.full(3, 255.0)
-    rgba = np.zeros((tall + 1, wide, 4), np.uint8)
+    rgba = np.zeros((tall + 1, wide + aside, 4), np.uint8)
     blend(rgba, pill_mask(wide, tall), _opaque(np.zeros(3)), (0, 1), 0.35)
     blend(rgba, pill_mask(wide, tall), _opaque(colour), (0, 0), 0.95)
     draw_text(rgba, person.label, (wide / 2, tall / 2), letter, _opaque(ink), anchor=(0.5, 0.5))
+    if person.note:
+        low = round(small * 1.5)
+        blend(rgba, pill_mask(aside - 2, low), _opaque(np.zeros(3)), (wide + 2, (tall - low) // 2), 0.55)
+        at = (wide + 2 + (aside - 2) / 2, tall / 2)
+        draw_text(rgba, person.note, at, small, _opaque(np.full(3, 255.0)), anchor=(0.5, 0.5))
     return Layer((x, y), rgba)
 
 

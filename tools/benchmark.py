@@ -194,7 +194,7 @@ def assemble() -> None:
     """Write docs/benchmarks.md from the parts that are there."""
     parts = sorted(PARTS.glob("*.md"))
     head = "# Benchmarks\n\nWritten by `python tools/benchmark.py`; each part says what made it. Never edit by hand.\n"
-    bodies = [path.read_text(encoding="utf-8").strip() for path in parts]
+    bodies = [path.read_text(encoding="utf-8").strip().replace("](./", "](benchmarks/") for path in parts]
     (DOCS / "benchmarks.md").write_text("\n\n".join([head.strip(), *bodies]) + "\n", encoding="utf-8")
 
 

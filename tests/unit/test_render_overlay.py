@@ -183,6 +183,24 @@ def test_a_label_stands_over_the_head() -> None:
     assert abs(columns.mean() - project(np.array([0.0, 4.0, 1.0]), PINHOLE)[0]) < 3  # px
 
 
+@pytest.mark.parametrize("x", [0.0, 1.4])  # m: in the middle, at the right border
+def test_a_note_stands_beside_the_label_inside_the_picture(x: float) -> None:
+    ball = make_ball((x, 4.0, 1.0), 0.3, RED)
+    with OverlayRenderer(PINHOLE) as overlay:
+        quiet = drawn(overlay, flat_frame(PINHOLE), [ball], labels=["1"], notes=[""])
+        plain = drawn(overlay, flat_frame(PINHOLE), [ball], labels=["1"])
+        noted = overlay.draw([ball], labels=["1"], notes=["no feet"])[-1]
+        tag = overlay.draw([ball], labels=["1"])[-1]
+    assert np.array_equal(quiet, plain)
+    assert noted.rgba.shape[0] == tag.rgba.shape[0]
+    assert noted.rgba.shape[1] > 1.5 * tag.rgba.shape[1]
+    assert noted.corner[0] >= 0
+    assert noted.corner[0] + noted.rgba.shape[1] <= PINHOLE.size[0]
+    dark = noted.rgba[:, tag.rgba.shape[1] + 2 :]
+    assert dark[..., :3].max() > 150  # letters
+    assert 0 < dark[dark.shape[0] // 2, -2 - dark.shape[0] // 3, 3] < 255  # on what lets the picture through
+
+
 def test_wrong_arguments_are_refused() -> None:
     ball = make_ball((0.0, 4.0, 1.0), 0.3)
     message = "labels: expected one for each of 1 meshes, got 2"

@@ -17,7 +17,9 @@ from mocap_video.pipeline import results
 from mocap_video.pipeline.plain_json import strict_json
 from mocap_video.pipeline.results import person_quality, person_record, provenance, read_person
 from mocap_video.pipeline.stages import StageRecord
-from mocap_video.types import ClipResult, Person
+from mocap_video.pipeline.trust import FLAGS
+from mocap_video.skeletons import COCO17, SMPL24
+from mocap_video.types import BodyFit, ClipResult, Person
 from synth.people import make_calibration, make_person, make_result
 
 BODY = "neutral sha256:0123abcd"
@@ -122,7 +124,7 @@ def test_people_csv_has_a_row_per_person_and_frame(tmp_path: Path) -> None:
     _write(tmp_path, make_result(walker, stander))
     with (tmp_path / "people.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
-    assert list(rows[0]) == ["time_s", "person", "x", "y", "z", "speed", "contact", "trust", "clock"]
+    assert list(rows[0]) == ["time_s", "person", "x", "y", "z", "speed", "contact", "trust", "flags", "clock"]
     assert [row["person"] for row in rows] == ["1"] * 30 + ["12"] * 5
     root = walker.motion.joints[:, 11:13].mean(1)
     read = np.array([[float(row[axis]) for axis in "xyz"] for row in rows[:30]])
@@ -131,7 +133,31 @@ def test_people_csv_has_a_row_per_person_and_frame(tmp_path: Path) -> None:
     np.testing.assert_allclose([float(row["speed"]) for row in rows[:30]], 1.2, atol=1e-3)  # m/s
     assert {row["contact"] for row in rows[:30]} == {"none"}
     assert {row["contact"] for row in rows[30:]} == {"both"}
-    assert [float(row["trust"]) > 0 for row in rows[30:]] == [True, True, True, False, True]
+    trust = np.array([float(row["trust"]) for row in rows])
+    assert ((trust > 0) & (trust < 1)).all()
+    assert trust[33] == trust[30:].min()
+    flags = [row["flags"].split(";") for row in rows]
+    assert [flag for flag in flags[33] if flag in ("bridged", "short")] == ["bridged", "short"]  # the strongest first
+    assert [("bridged" in row, "short" in row) for row in (flags[32], flags[0])] == [(False, True), (False, True)]
+    assert set().union(*flags) <= set(FLAGS)
+
+
+def test_people_csv_leaves_flags_empty_where_there_is_no_doubt(tmp_path: Path) -> None:
+    person = make_person(1, 60)
+    _write(tmp_path, make_result(dataclasses.replace(person, body=_upright_body(person))))
+    with (tmp_path / "people.csv").open(newline="") as stream:
+        assert {row["flags"] for row in csv.DictReader(stream)} == {""}
+
+
+def _upright_body(person: Person) -> BodyFit:
+    """A body of an adult's size whose limbs lie where the keypoints are."""
+    joints = np.repeat(person.body.joints[:, :1], 24, 1)
+    for number, name in enumerate(SMPL24.names):
+        if name in COCO17.names:
+            joints[:, number] = person.motion.joints[:, COCO17.index(name)]
+    for number, name in enumerate(("pelvis", "spine1", "spine2", "spine3", "neck", "head")):
+        joints[:, SMPL24.index(name), 2] = 0.9 + 0.13 * number
+    return dataclasses.replace(person.body, joints=joints)
 
 
 def test_people_csv_leaves_an_unknown_speed_empty(tmp_path: Path) -> None:
@@ -164,14 +190,18 @@ def test_report_says_how_good_it_is_and_where_it_came_from(tmp_path: Path) -> No
     assert person["mean_score"] == pytest.approx(0.8)
     assert person["median_spread_m"] == pytest.approx(0.02)
     assert person["median_residual_m"] == pytest.approx(0.03)
+    assert 0 < person["mean_trust"] < 1
+    assert person["flags"]["bridged"] == pytest.approx(1 / 30)
+    assert set(report["flags"]) == set(person["flags"])
+    assert report["flags"]["bridged"] == FLAGS["bridged"].sentence
 
 
 def test_reprojection_error_is_in_pixels() -> None:
     person = make_person()
-    camera = make_calibration().camera
-    assert person_quality(person, camera).reprojection_px == pytest.approx(0, abs=1e-6)
+    calibration = make_calibration()
+    assert person_quality(person, calibration).reprojection_px == pytest.approx(0, abs=1e-6)
     moved = dataclasses.replace(person.keypoints, xy=person.keypoints.xy + np.array([3.0, 4.0]))
-    off = person_quality(dataclasses.replace(person, keypoints=moved), camera)
+    off = person_quality(dataclasses.replace(person, keypoints=moved), calibration)
     assert off.reprojection_px == pytest.approx(5.0, abs=1e-6)  # px
 
 
@@ -189,7 +219,7 @@ def test_people_of_an_earlier_run_are_removed(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "people").iterdir()) == ["002.npz", "notes.npz"]
     _write(tmp_path, make_result())
     assert results.person_files(tmp_path) == []
-    assert (tmp_path / "people.csv").read_text() == "time_s,person,x,y,z,speed,contact,trust,clock\n"
+    assert (tmp_path / "people.csv").read_text() == "time_s,person,x,y,z,speed,contact,trust,flags,clock\n"
 
 
 def test_a_full_disk_leaves_no_report_and_no_half_file(tmp_path: Path) -> None:
