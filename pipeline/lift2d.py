@@ -98,7 +98,7 @@ def lift_file(
         result = ClipResult(_as_video(source.path, keypoints, calibration), calibration, lifted.people, origin)
         write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
         if formats:
-            export(output, formats)
+            export(output, formats, body=lifted.body)
     return result
 
 

@@ -310,5 +310,6 @@ def _calibration_summary(calibration: Calibration) -> dict[str, object]:
         "image_size": calibration.camera.size,
         "distortion": calibration.camera.distortion,
         "reprojection_error_px": calibration.reprojection_error_px,
+        "up": calibration.ground.normal,
         **dataclasses.asdict(summarize(calibration)),
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,8 @@ from mocap_video.pipeline.render_videos import VIDEO_NAMES, write_videos
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, PEOPLE, VIDEOS, StageRunner, collect_warnings
 from mocap_video.pipeline.video import probe, read_frames, read_stored_frames
-from mocap_video.types import Calibration, ClipResult, Frame, PersonTrack, StoredFrame, VideoInfo
+from mocap_video.render.privacy import hide_faces
+from mocap_video.types import Calibration, ClipResult, Frame, Keypoints2D, PersonTrack, StoredFrame, VideoInfo
 
 
 @dataclass(frozen=True)
@@ -75,20 +76,25 @@ class ClipRun:
                   front_end.name, front_end.digests, front_end.device)  # fmt: skip
         return self.runner.values(PEOPLE, inputs, PersonTrack, compute, total=self.clip.count(self.video))
 
-    def render(self, lifted: Lifted, folder: Path) -> None:
-        """Write the videos; of a clip without people there is none, not even one of an earlier run."""
+    def render(self, lifted: Lifted, everyone: Sequence[Keypoints2D], folder: Path) -> None:
+        """Write the videos, without the faces of ``everyone`` where that is asked for. Of a clip without people, or
+        where no videos are wanted, there is none, not even one of an earlier run.
+        """
         config = self.settings.config.render
         paths = [folder / name for name in VIDEO_NAMES]
-        if not lifted.people:
+        if not (lifted.people and config.videos):
             for path in paths:
                 path.unlink(missing_ok=True)
             return
 
         def write(advance: Advance) -> None:
             frames = self.clip.stored_frames()
+            if config.blur_faces:
+                frames = hide_faces(frames, everyone)
             write_videos(frames, lifted.people, self.calibration, lifted.body, config, folder, advance)
 
-        inputs = (*self._footage(), self.calibration, lifted.people, lifted.body.digest, config)
+        hidden = list(everyone) if config.blur_faces else []
+        inputs = (*self._footage(), self.calibration, lifted.people, lifted.body.digest, config, hidden)
         self.runner.files(VIDEOS, inputs, paths, write, total=self.clip.count(self.video))
 
     def _footage(self) -> tuple[object, ...]:
@@ -128,7 +134,7 @@ def run_clip(
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
         result = ClipResult(video, calibration, lifted.people, origin_of(settings, weights, inputs))
         try:
-            run.render(lifted, output)
+            run.render(lifted, everyone, output)
         finally:  # people and report are there whatever becomes of the videos
             write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
         if not result.people:
@@ -137,7 +143,7 @@ def run_clip(
                 f"calibration claims (first line of the output); {output / 'report.json'} has the details."
             )
         if formats:
-            export(output, formats)
+            export(output, formats, body=lifted.body)
     return result
 
 
