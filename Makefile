@@ -26,7 +26,7 @@ openmmlab: $(VENV)/.for-use
 	$(PIP) install --quiet --editable ".[openmmlab]"
 	$(PIP) install --quiet --no-deps $(MMPOSE)
 
-test: $(VENV)/.for-development
+test: $(VENV)/.for-development $(VENV)/gltf-validator/node_modules
 	$(BIN)/pytest $(PYTEST_ARGS)
 
 lint: $(VENV)/.for-development types
@@ -57,6 +57,10 @@ $(VENV)/.for-development: pyproject.toml | browser $(BIN)/python
 	$(PIP) install --quiet --editable ".[dev]"
 	$(PIP) install --quiet --no-deps $(MMPOSE)
 	@touch $@ $(VENV)/.for-use
+
+# Khronos's validator, which some tests use and none needs: where npm cannot be reached, it is tried again next time.
+$(VENV)/gltf-validator/node_modules: | $(VENV)/.for-development
+	@$(BIN)/python tools/install_gltf_validator.py
 
 # The layout that a user installs, as links, so that pyright finds calib/ as mocap_video.calib.
 types:

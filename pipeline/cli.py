@@ -34,6 +34,7 @@ EXIT_INTERRUPTED = 130
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 PATH = click.Path(path_type=Path)
+FORMAT_NAMES = "bvh,glb,csv,trc,c3d,npz,usd"
 
 
 class Shell(click.Group):
@@ -124,15 +125,13 @@ def _moment(_ctx: click.Context, _option: click.Parameter, value: str | None) ->
 
 
 def _formats(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[str, ...]:
-    """Parse ``csv,...`` against the formats there are."""
+    """Parse ``bvh,glb,...`` against the formats there are and the packages that they need."""
     if not value:
         return ()
-    from mocap_video.pipeline.export import EXPORTERS
+    from mocap_video.pipeline.export import check_formats
 
     names = tuple(dict.fromkeys(part.strip() for part in value.split(",")))
-    unknown = [name for name in names if name not in EXPORTERS]
-    if unknown:
-        raise click.BadParameter(f"unknown format {unknown[0]!r}; expected some of: {', '.join(EXPORTERS)}")
+    check_formats(names)
     return names
 
 
@@ -172,12 +171,27 @@ def lifting_options(command: Command) -> Command:
 
 def body_options(command: Command) -> Command:
     """Add the options about the person's body."""
+    height = click.option(
+        "--height", type=click.FloatRange(0.4, 2.6), metavar="METRES", help="The person's known height."
+    )
+    return _with_options(command, [height, smpl_options])
+
+
+def smpl_options(command: Command) -> Command:
+    """Add the options about a body of the user's own."""
     options = [
-        click.option("--height", type=click.FloatRange(0.4, 2.6), metavar="METRES", help="The person's known height."),
         click.option("--smpl-model", type=PATH, help="Your own SMPL file instead of the body that ships."),
         click.option("--trust", is_flag=True, help="Allow that file to hold Python pickles, which can run code."),
     ]
     return _with_options(command, options)
+
+
+def export_option(command: Command) -> Command:
+    """Add ``--export`` of the commands that make results."""
+    option = click.option(
+        "--export", "formats", callback=_formats, metavar=FORMAT_NAMES, help="Also write these formats."
+    )
+    return option(command)
 
 
 def _with_options(command: Command, options: list[Callable[[Command], Command]]) -> Command:
@@ -191,6 +205,7 @@ def _with_options(command: Command, options: list[Callable[[Command], Command]])
         "mocap-video run clip.mp4 --calib cam.yaml -o out/clip",
         "mocap-video run clip.mp4 --calib cam.yaml --people 1 --height 1.80 --start 2 --end 12",
         "mocap-video run night.mp4 --calib cam.yaml --motion-gate --start-time 2026-03-01T22:00:00+01:00",
+        "mocap-video run clip.mp4 --calib cam.yaml --export bvh,glb --blur-faces",
     )
 )
 @verbosity
@@ -208,7 +223,9 @@ def _with_options(command: Command, options: list[Callable[[Command], Command]])
     help="Wall clock at the video's first frame; people.csv then has the clock of every row.",
 )
 @click.option("--motion-gate", is_flag=True, help="Skip stretches in which nothing moves, and say which.")
-@click.option("--export", "formats", callback=_formats, metavar="csv", help="Also write these formats.")
+@click.option("--blur-faces", is_flag=True, help="Make every face in the videos unrecognisable.")
+@click.option("--no-video", is_flag=True, help="Keep motion only: write no videos, and remove earlier ones.")
+@export_option
 @body_options
 @lifting_options
 def run(
@@ -260,7 +277,7 @@ def run(
 @click.option("--skeleton", "layout", callback=_layout, metavar="NAME", help="Joint set, where its length misleads.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Frames a second, where it has no times.")
 @click.option("--people", "only", default="all", show_default=True, callback=_people, help="All, or such as 1,3.")
-@click.option("--export", "formats", callback=_formats, metavar="csv", help="Also write these formats.")
+@export_option
 @body_options
 @lifting_options
 def lift(
@@ -325,16 +342,30 @@ def doctor(output: Path, as_json: bool) -> None:
         raise click.exceptions.Exit(MissingAsset.exit_code)
 
 
-@main.command(epilog=examples("mocap-video export out/clip --to csv"))
+@main.command(
+    epilog=examples(
+        "mocap-video export out/clip --to bvh,glb",
+        "mocap-video export out/clip --to trc,c3d",
+        "mocap-video export out/clip --to glb --smpl-model SMPL_NEUTRAL.npz",
+    )
+)
 @verbosity
 @click.argument("results", type=PATH)
-@click.option("--to", "formats", required=True, callback=_formats, metavar="csv", help="Formats to write.")
+@click.option("--to", "formats", required=True, callback=_formats, metavar=FORMAT_NAMES, help="Formats to write.")
+@smpl_options
 @click.option("--json", "as_json", is_flag=True, help="Print the files written as JSON.")
-def export(results: Path, formats: tuple[str, ...], as_json: bool) -> None:
-    """Write the results of a run in other formats."""
+def export(results: Path, formats: tuple[str, ...], smpl_model: Path | None, trust: bool, as_json: bool) -> None:
+    """Write the results of a run in other formats.
+
+    glb and usd hold everyone in one scene, the others one person a file. Axes, units and names: docs/exports.md.
+    glb and usd of a run with --smpl-model need the same file again.
+    """
+    from mocap_video.lifter.smpl import load_smpl
     from mocap_video.pipeline import export as exporting
 
-    written = [str(path) for path in exporting.export(results, formats)]
+    _refuse_lone_trust(smpl_model, trust=trust)
+    body = load_smpl(smpl_model, trust=trust) if smpl_model else None
+    written = [str(path) for path in exporting.export(results, formats, body=body)]
     click.echo(json.dumps(written, indent=1) if as_json else "\n".join(written))
 
 
@@ -368,6 +399,8 @@ def _settings(
     height: float | None = None,
     smpl_model: Path | None = None,
     trust: bool = False,
+    blur_faces: bool = False,
+    no_video: bool = False,
 ) -> Settings:
     """Return the settings of a command: its config file with the options laid over it."""
     from dataclasses import replace
@@ -381,8 +414,15 @@ def _settings(
         chosen = replace(chosen, lift=replace(chosen.lift, **over))
         if height is not None:
             chosen = replace(chosen, fit=replace(chosen.fit, height_m=height))
+        look = chosen.render
+        look = replace(look, blur_faces=look.blur_faces or blur_faces, videos=look.videos and not no_video)
+        chosen = replace(chosen, render=look)
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    _refuse_lone_trust(smpl_model, trust=trust)
+    return Settings(chosen, choose_device(device), smpl_model=smpl_model, trust=trust, command=tuple(sys.argv[1:]))
+
+
+def _refuse_lone_trust(smpl_model: Path | None, *, trust: bool) -> None:
     if trust and smpl_model is None:
         raise ConfigError("--trust: expected --smpl-model FILE with it: there is no other file to trust.")
-    return Settings(chosen, choose_device(device), smpl_model=smpl_model, trust=trust, command=tuple(sys.argv[1:]))

@@ -37,13 +37,16 @@ _SUFFIXES = (".py", ".yaml", ".yml", ".json")
 @dataclass(frozen=True)
 class RenderConfig:
     """How the videos look. ``opacity`` 0..1 of the bodies; ``fade_s``: how long a trail stays in the top view;
-    ``topview_px``: side of the top view; ``review_height_px``: height of ``review.mp4``.
+    ``topview_px``: side of the top view; ``review_height_px``: height of ``review.mp4``. ``videos``: write any at all;
+    ``blur_faces``: make faces in them unrecognisable.
     """
 
     opacity: float = 0.85
     fade_s: float = 6.0
     topview_px: int = 720
     review_height_px: int = 720
+    videos: bool = True
+    blur_faces: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.opacity <= 1:

@@ -1,59 +1,109 @@
-"""Results in other programs' formats. A format is a function of one person's record and a path, named in a table."""
+"""Results in other programs' formats: the table of them, and what is written for a results folder."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Mapping, Sequence
+import json
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from mocap_video.artifacts import atomic_write
+from mocap_video.artifacts import storage_errors
 from mocap_video.errors import ArtifactError, ConfigError, NoPersonError
-from mocap_video.pipeline.results import PersonRecord, person_files, read_person
-from mocap_video.skeletons import COCO17, SMPL24, Skeleton
+from mocap_video.lifter.body import GENDERS, BodyModel, load_body
+from mocap_video.pipeline.formats import amass, bvh, c3d, glb, joints_csv, trc, usd
+from mocap_video.pipeline.formats.base import Performer, PersonFormat, SceneFormat, Take
+from mocap_video.pipeline.results import person_files, read_person
 
-Exporter = Callable[[PersonRecord, Path], None]
+EXPORTERS: Mapping[str, PersonFormat | SceneFormat] = {
+    "bvh": PersonFormat(bvh.write_bvh),
+    "glb": SceneFormat(glb.write_glb),
+    "csv": PersonFormat(joints_csv.write_joints_csv),
+    "trc": PersonFormat(trc.write_trc),
+    "c3d": PersonFormat(c3d.write_c3d, c3d.NEEDS),
+    "npz": PersonFormat(amass.write_amass),
+    "usd": SceneFormat(usd.write_usd, usd.NEEDS),
+}
+"""Every format by name, which is also the suffix of its files."""
+
+_RUN_AGAIN = "Run `mocap-video run` on the clip again to write it anew."
 
 
-def export(folder: Path, formats: Sequence[str]) -> list[Path]:
-    """Write every person of the results ``folder`` to export/NNN.FORMAT in each of ``formats``; return the files."""
+def check_formats(formats: Sequence[str]) -> None:
+    """Raise ``ConfigError`` for a format that does not exist, ``MissingExtra`` for one whose package is not there."""
     unknown = [name for name in formats if name not in EXPORTERS]
     if unknown or not formats:
         asked = ", ".join(unknown) or "none"
-        raise ConfigError(f"export format: expected one or more of {', '.join(sorted(EXPORTERS))}, got {asked}.")
-    people = person_files(folder)
-    if not people:
+        raise ConfigError(f"export format: expected one or more of {', '.join(EXPORTERS)}, got {asked}.")
+    for name in formats:
+        need = EXPORTERS[name].need
+        if need is not None:
+            need.check()
+
+
+def export(folder: Path, formats: Sequence[str], *, body: BodyModel | None = None) -> list[Path]:
+    """Write the people of the results ``folder`` in each of ``formats``; return the files.
+
+    A format of one person a file gives export/NNN.FORMAT, one of everybody export/scene.FORMAT; files of people whom
+    an earlier run found are removed. ``body``: the one that they wear, where it is not one that ships.
+    """
+    check_formats(formats)
+    sources = person_files(folder)
+    if not sources:
         if not (folder / "report.json").is_file():
             raise ArtifactError(f"{folder}: not a results folder: it has no people/*.npz. Give the -o folder of a run.")
         raise NoPersonError(f"{folder}: nothing to export: the run found no person.")
-    written = []
-    for source in people:
-        record = read_person(source)
-        for name in dict.fromkeys(formats):
-            target = folder / "export" / f"{source.stem}.{name}"
-            EXPORTERS[name](record, target)
-            written.append(target)
+    up = _up_of(folder)
+    takes = [Take(int(source.stem), read_person(source), source, up) for source in sources]
+    written: list[Path] = []
+    for name in dict.fromkeys(formats):
+        chosen = EXPORTERS[name]
+        if isinstance(chosen, SceneFormat):
+            targets = [folder / "export" / f"scene.{name}"]
+            chosen.write(_performers(takes, body), targets[0])
+        else:
+            targets = [folder / "export" / f"{take.source.stem}.{name}" for take in takes]
+            for take, target in zip(takes, targets, strict=True):
+                chosen.write(take, target)
+        _remove_others(folder / "export", name, targets)
+        written += targets
     return written
 
 
-def write_joints_csv(record: PersonRecord, path: Path) -> None:
-    """Write one row per frame: frame, time_s, seen (0 or 1), then x, y, z of every joint in metres, site world.
-
-    Columns are ``<skeleton>_<joint>_<axis>_m``, first COCO-17 as lifted (``coco17_nose_x_m``), then the fitted body's
-    SMPL-24 joints (``smpl24_pelvis_x_m``).
-    """
-    positions = np.concatenate([record.joints_world, record.smpl_joints_world], 1).reshape(len(record.frame), -1)
-    with atomic_write(path) as partial, partial.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(["frame", "time_s", "seen", *_columns(COCO17), *_columns(SMPL24)])
-        for i, row in enumerate(positions):
-            numbers = (f"{value:.4f}" for value in row)
-            writer.writerow([record.frame[i], f"{record.time_s[i]:.6f}", int(record.seen[i]), *numbers])
-
-
-def _columns(skeleton: Skeleton) -> list[str]:
-    return [f"{skeleton.name}_{joint}_{axis}_m" for joint in skeleton.names for axis in "xyz"]
+def _up_of(folder: Path) -> np.ndarray:
+    """Return the upward direction ``(3)`` of the site world that the results in ``folder`` are in."""
+    report = folder / "report.json"
+    try:
+        up = np.array(json.loads(report.read_text(encoding="utf-8"))["calibration"]["up"], dtype=float)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(
+            f"{report}: expected a report that says which way is up, got none ({type(error).__name__}). {_RUN_AGAIN}"
+        ) from error
+    if up.shape != (3,) or not abs(np.linalg.norm(up) - 1) < 1e-6:
+        raise ArtifactError(f"{report}: calibration.up: expected a unit vector, got {up.tolist()}. {_RUN_AGAIN}")
+    return up
 
 
-EXPORTERS: Mapping[str, Exporter] = {"csv": write_joints_csv}
+def _performers(takes: Sequence[Take], given: BodyModel | None) -> tuple[Performer, ...]:
+    """Return ``takes`` with the body that each was fitted with: the one ``given``, or one that ships."""
+    genders = {take.record.gender for take in takes}
+    known = [given] if given else [load_body(gender) for gender in GENDERS if gender in genders]
+    bodies = {f"{body.name} {body.digest}": body for body in known}
+    for take in takes:
+        if take.record.body_model not in bodies:
+            raise ArtifactError(
+                f"{take.source}: was fitted with the body {take.record.body_model}, which is not "
+                f"{'the one given' if given else 'one that ships with this version'}. Give its file with --smpl-model, "
+                "or run the clip again."
+            )
+    return tuple(Performer(take, bodies[take.record.body_model]) for take in takes)
+
+
+def _remove_others(folder: Path, name: str, kept: Sequence[Path]) -> None:
+    """Remove exports in the format ``name`` of people who are no longer there."""
+    pattern = re.compile(rf"\d{{3,}}\.{name}")
+    for path in folder.iterdir():
+        if pattern.fullmatch(path.name) and path not in kept:
+            with storage_errors(path):
+                path.unlink()

@@ -102,7 +102,7 @@ def lift_file(
         write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
         write_page(output)
         if formats:
-            export(output, formats)
+            export(output, formats, body=lifted.body)
     return result
 
 

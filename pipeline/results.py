@@ -378,5 +378,6 @@ def _calibration_summary(calibration: Calibration) -> dict[str, object]:
         "reprojection_error_px": calibration.reprojection_error_px,
         "camera": calibration.camera,
         "ground": calibration.ground,
+        "up": calibration.ground.normal,
         **dataclasses.asdict(summarize(calibration)),
     }

@@ -136,15 +136,18 @@ class ClipRun:
                 pieces.add((roster.lives, sightings.keys[: index + 2], pieces.shelf.keys[-1:]), mend)
         return pieces.shelf
 
-    def render(self, lifted: Lifted, folder: Path) -> None:
-        """Write the videos; of a clip without people there is none, not even one of an earlier run."""
-        if not lifted.people:
+    def render(self, lifted: Lifted, everyone: Tracks, folder: Path) -> None:
+        """Write the videos, without the faces of ``everyone`` where that is asked for. Of a clip without people, or
+        where no videos are wanted, there is none, not even one of an earlier run.
+        """
+        config = self.settings.config.render
+        if not (lifted.people and config.videos):
             for name in VIDEO_NAMES:
                 (folder / name).unlink(missing_ok=True)
             return
         render_recording(
-            self.footage, self.pieces, lifted, self.calibration, self.settings.config.render, folder, self.runner,
-            clip_digest=self.clip_digest,
+            self.footage, self.pieces, lifted, self.calibration, config, folder, self.runner,
+            clip_digest=self.clip_digest, hidden=everyone if config.blur_faces else None,
         )  # fmt: skip
 
 
@@ -186,14 +189,14 @@ def run_clip(
         roster = Roster.of((seen for (seen,) in sightings), settings.config.people.tracking)
         skipped_s = skipped_stretches(video, first, stop, roster.frames) if settings.config.gate.on else []
         tell_skipped(skipped_s, progress)
-        tracks = tracks_of(roster, run.follow(sightings, roster)).only(only, clip.path)
-        lifted = lift_people(tracks, calibration, settings, runner)
+        everyone = tracks_of(roster, run.follow(sightings, roster))
+        lifted = lift_people(everyone.only(only, clip.path), calibration, settings, runner)
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
         result = ClipResult(
             video, calibration, lifted.people, origin_of(settings, weights, inputs), clip.start_s or 0.0
         )
         try:
-            run.render(lifted, output)
+            run.render(lifted, everyone, output)
         finally:  # people and report are there whatever becomes of the videos
             write_results(output, result, body_model=lifted.weights["body"], stages=runner.records,
                           warnings=warnings, began=clip.began, skipped_s=skipped_s)  # fmt: skip
@@ -204,7 +207,7 @@ def run_clip(
                 f"calibration claims (first line of the output); {output / 'report.json'} has the details."
             )
         if formats:
-            export(output, formats)
+            export(output, formats, body=lifted.body)
     return result
 
 

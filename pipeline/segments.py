@@ -15,15 +15,16 @@ from mocap_video.artifacts import digest_of, storage_errors
 from mocap_video.errors import VideoError
 from mocap_video.pipeline.config import RenderConfig
 from mocap_video.pipeline.joining import Segment, join_videos
-from mocap_video.pipeline.lifting import Lifted
+from mocap_video.pipeline.lifting import Lifted, Tracks
 from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.render_videos import Scenery, page_of, people_about, write_videos
 from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.stages import CACHE, SEGMENTS, VIDEOS, StageRunner
 from mocap_video.pipeline.trust import load_model
 from mocap_video.pipeline.video import Footage
-from mocap_video.stretches import Piece
-from mocap_video.types import Calibration
+from mocap_video.render.privacy import REACH_S, hide_faces
+from mocap_video.stretches import Piece, sampled
+from mocap_video.types import Calibration, Keypoints2D
 
 
 def render_recording(
@@ -36,21 +37,22 @@ def render_recording(
     runner: StageRunner,
     *,
     clip_digest: str,
+    hidden: Tracks | None = None,
 ) -> None:
-    """Write the videos of ``pieces`` of ``footage`` into ``folder``.
+    """Write the videos of ``pieces`` of ``footage`` into ``folder``; the faces of ``hidden`` people are blurred.
 
     Pieces of video lie in the cache until all are joined; a run that was killed goes on from the last.
     """
     courses = [(course.person, course.time_s) for course in lifted.people.courses]
     made_of = (clip_digest, list(pieces), calibration, courses, list(lifted.keys), lifted.body.digest)
-    inputs = (*made_of, load_model(), config)
+    inputs = (*made_of, load_model(), config, list(hidden.keys) if hidden else [])
     paths = [folder / name for name in VIDEO_NAMES]
     cache = folder / CACHE / SEGMENTS.name
     total = pieces[-1].stop - pieces[0].first
 
     def write(advance: Advance) -> None:
         scenery = Scenery(calibration, lifted.body, page_of(lifted.people, calibration, config), config)
-        drawn = _Drawing(footage, lifted, scenery, runner, cache / digest_of(inputs))
+        drawn = _Drawing(footage, lifted, scenery, runner, cache / digest_of(inputs), hidden)
         rows: list[list[Segment]] = []
         for piece in pieces:
             segments = drawn.segments(piece, (inputs, piece.index), rows[0][0].first_s if rows else None, advance)
@@ -75,6 +77,7 @@ class _Drawing:
     scenery: Scenery
     runner: StageRunner
     folder: Path
+    hidden: Tracks | None
 
     def segments(
         self, piece: Piece, inputs: Sequence[object], origin_s: float | None, advance: Advance
@@ -94,6 +97,8 @@ class _Drawing:
         fade_s = self.scenery.config.fade_s
         people = people_about(self.lifted.people, float(time_s[0]), float(time_s[-1]) + 1e-6, fade_s)
         frames = self.footage.stored_frames(piece.first, piece.stop)
+        if self.hidden is not None:
+            frames = hide_faces(frames, _about(self.hidden, float(time_s[0]), float(time_s[-1])))
         head = list(itertools.islice(frames, 1))
         with storage_errors(begin):
             begin.parent.mkdir(parents=True, exist_ok=True)
@@ -103,3 +108,13 @@ class _Drawing:
         else:
             for path in paths:
                 path.touch()
+
+
+def _about(tracks: Tracks, start_s: float, end_s: float) -> list[Keypoints2D]:
+    """Return the keypoints of ``tracks`` that decide where faces are from ``start_s`` to ``end_s`` s."""
+    found = []
+    for course in tracks.courses:
+        first, stop = np.searchsorted(course.time_s, [start_s - REACH_S, end_s + REACH_S]).tolist()
+        if first < stop:
+            found.append(sampled(tracks.keypoints, course, range(first, stop)))
+    return found
