@@ -43,7 +43,7 @@ _NADIR = 0.35
 """A camera that looks within 20 degrees of straight down has no upside: its twin may be meant."""
 
 _RIVAL = 2.0
-"""A rival pose fits about as well when its error is below this multiple of the best one's (and of ``_CLICK_PX``)."""
+"""A rival pose fits about as well when its error is below this multiple of the best one's (and of ``least_px``)."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +104,7 @@ class _Problem:
     zoom: bool
     ground: GroundPlane
     tolerance_px: float
+    least_px: float
 
     def camera(self, x: np.ndarray) -> Camera:
         """Return the camera of rotation vector, translation and logarithm of zoom ``x (7)``."""
@@ -130,16 +131,22 @@ def _misses(world: np.ndarray, pixels: np.ndarray, camera: Camera) -> np.ndarray
 
 
 def calibrate_from_points(
-    points: MarkedPoints, lens: Camera | None = None, ground: GroundPlane = GROUND, *, seed: int = 0
+    points: MarkedPoints,
+    lens: Camera | None = None,
+    ground: GroundPlane = GROUND,
+    *,
+    least_px: float = _CLICK_PX,
+    seed: int = 0,
 ) -> PointFit:
     """Return the camera that shows ``points`` (all marked; see ``marks.enough``) where they are.
 
     ``lens`` gives the optics (its pose is not looked at); without it the focal length is found too, for square pixels
-    and an axis in the middle of the image. Raises ``CalibrationError`` when no pose above the ground fits.
+    and an axis in the middle of the image. ``least_px`` is the error of marking to be expected at least (standard
+    deviation), however well the points fit. Raises ``CalibrationError`` when no pose above the ground fits.
     """
     problem = _Problem(
         points.world, points.pixels, lens or pinhole(points.size, float(points.size[0])), lens is None, ground,
-        _TOLERANCE * max(points.size),
+        _TOLERANCE * max(points.size), least_px,
     )  # fmt: skip
     fits = [_refined(problem, start) for start in _starts(problem, np.random.default_rng(seed))]
     fits = sorted((fit for fit in fits if fit is not None), key=lambda fit: fit.cost)
@@ -265,7 +272,7 @@ def _refined(problem: _Problem, start: np.ndarray) -> _Fit | None:
     jacobian = solution.jac
     rms = float(np.sqrt((problem.errors(x)[used] ** 2).sum(-1).mean()))
     freedom = max(2 * used.sum() - free, 1)
-    noise = max(float(np.sqrt((problem.errors(x)[used] ** 2).sum() / freedom)), _CLICK_PX)
+    noise = max(float(np.sqrt((problem.errors(x)[used] ** 2).sum() / freedom)), problem.least_px)
     covariance = np.zeros((7, 7))
     covariance[:free, :free] = noise**2 * np.linalg.pinv(jacobian.T @ jacobian)
     cost = float(_robust_costs(problem, x[6], [x])[0])
@@ -274,7 +281,7 @@ def _refined(problem: _Problem, start: np.ndarray) -> _Fit | None:
 
 def _rival(problem: _Problem, best: _Fit, others: list[_Fit]) -> Rival | None:
     for fit in others:
-        limit = _RIVAL * max(best.rms_px, _CLICK_PX)
+        limit = _RIVAL * max(best.rms_px, problem.least_px)
         if (
             _apart_deg(fit.x, best.x) > _OTHER_DEG
             and problem.upright(fit.x)
@@ -344,7 +351,7 @@ def twin_of(calibration: Calibration, patch_m: float) -> Rival | None:
     pixels, valid = geometry.project(torch.from_numpy(world), camera)
     if not valid.all():
         return None
-    problem = _Problem(world, pixels.numpy(), camera, False, calibration.ground, np.inf)
+    problem = _Problem(world, pixels.numpy(), camera, False, calibration.ground, np.inf, _CLICK_PX)
     own = Rotation.from_matrix(camera.R_cam_from_world).as_rotvec()
     for x in _poses(problem, 0.0, []):
         if _apart_deg(x, own) > _OTHER_DEG and problem.above(x) and problem.upright(x):

@@ -138,10 +138,25 @@ def write_proof(
         for row in rows
         if np.isfinite(rulers.stature[row])
     ]
+    save_proof(frame.rgb, calibration, path, findings, people)
+
+
+def save_proof(
+    rgb: np.ndarray,
+    calibration: Calibration,
+    path: Path,
+    findings: Sequence[Finding],
+    people: Sequence[Measured] = (),
+) -> None:
+    """Draw ``calibration`` over the frame ``rgb (H,W,3)`` uint8, and write it as a PNG."""
     said = [("note", describe(calibration)), ("note", _LEGEND), *((f.level, f.text) for f in findings)]
-    picture = draw_proof(frame.rgb, calibration, said, people)
+    save_picture(draw_proof(rgb, calibration, said, people), path)
+
+
+def save_picture(rgb: np.ndarray, path: Path) -> None:
+    """Write ``rgb (H,W,3)`` uint8 as a PNG."""
     with atomic_write(path) as partial:
-        Image.fromarray(picture).save(partial, format="PNG")
+        Image.fromarray(rgb).save(partial, format="PNG")
 
 
 def _fullest_moment(sightings: UprightViews) -> tuple[float, np.ndarray]:

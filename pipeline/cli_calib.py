@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from mocap_video.errors import CalibrationError
+from mocap_video.errors import CalibrationError, ConfigError
 from mocap_video.pipeline.cli_help import examples
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ def calib() -> None:
     """Calibrate a fixed camera, and see whether a calibration is right.
 
     With a few measured points on the ground: from-points. With nothing but people who walk about: from-people. With a
-    tape and a level: from-mount. With a calibration from another tool: import. Then look at the picture of check.
+    tape and a level: from-mount. For the lens, and a board on the ground: from-board. With a calibration from another
+    tool: import. Then look at the picture of check.
     """
 
 
@@ -100,6 +101,79 @@ def from_points(clip: Path, output: Path, as_json: bool, **options: Any) -> None
     from mocap_video.pipeline import calibrate_points
 
     _show(calibrate_points.from_points(clip, output, _progress(), **options), as_json)
+
+
+def _pair(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
+    """Parse ``1920x1080``, or ``9x6``."""
+    if value is None:
+        return None
+    width, _, height = value.partition("x")
+    if not (width.isdigit() and height.isdigit()):
+        raise click.BadParameter(f"expected two whole numbers such as 1920x1080 or 9x6, got {value!r}")
+    return int(width), int(height)
+
+
+@calib.command(
+    "from-board",
+    epilog=examples(
+        "mocap-video calib from-board moved.mp4 --pattern 9x6 --square-mm 25 -o lens.yaml",
+        "mocap-video calib from-board moved.mp4 --ground lying.mp4 --pattern 9x6 --square-mm 80 -o cam.yaml",
+        "mocap-video calib from-board photos --charuco 5X5_100 --pattern 11x7 --square-mm 40 --marker-mm 30",
+        "mocap-video calib from-board --lens lens.yaml --ground lying.jpg --pattern 9x6 --square-mm 80",
+    ),
+)
+@click.argument("sources", type=_PATH, nargs=-1)
+@click.option(
+    "--pattern", callback=_pair, required=True, metavar="CxR", help="Inner corners: one fewer each way than squares."
+)
+@click.option(
+    "--square-mm", type=click.FloatRange(0.1, 10_000), required=True, metavar="MM", help="Side of a square, measured."
+)
+@click.option("--charuco", metavar="DICTIONARY", help="A ChArUco board with markers of this dictionary: 5X5_100.")
+@click.option(
+    "--marker-mm", type=click.FloatRange(0.1, 10_000), metavar="MM", help="Side of its markers, with --charuco."
+)
+@click.option("--ground", type=_PATH, metavar="CLIP|PICTURE", help="The camera in its place, the board on the ground.")
+@click.option(
+    "--thickness-mm",
+    type=click.FloatRange(0, 1000),
+    default=0.0,
+    show_default=True,
+    metavar="MM",
+    help="How far the board's face is above the ground it lies on.",
+)
+@click.option("--lens", type=_PATH, help="Take the optics from this file, not from pictures of the board.")
+@click.option(
+    "-o", "--output", type=_PATH, help="The file to write.  [default: cam.yaml with --ground, else lens.yaml]"
+)
+@_json
+def from_board(
+    sources: tuple[Path, ...],
+    output: Path | None,
+    as_json: bool,
+    pattern: tuple[int, int],
+    square_mm: float,
+    charuco: str | None,
+    marker_mm: float | None,
+    thickness_mm: float,
+    **options: Any,
+) -> None:
+    """Calibrate from a checkerboard or ChArUco board, printed and glued to something flat.
+
+    SOURCES are clips or pictures in which the board is moved through the whole picture, near and far, tilted to all
+    sides: they give the lens. With --ground, in which it lies still on the ground, they give a cam.yaml.
+    """
+    from mocap_video.calib.board import Board, Charuco
+    from mocap_video.pipeline import calibrate_board
+
+    if (charuco is None) != (marker_mm is None):
+        raise ConfigError("--charuco and --marker-mm: expected both or none. Measure a marker's black outline.")
+    markers = None if charuco is None or marker_mm is None else Charuco(charuco, marker_mm / 1000)
+    board = Board(*pattern, square_mm / 1000, markers)
+    made = calibrate_board.from_board(
+        sources, output, _progress(), board=board, thickness_m=thickness_mm / 1000, **options
+    )
+    _show(made, as_json)
 
 
 @calib.command(
@@ -173,16 +247,6 @@ def from_mount(clip: Path, output: Path, as_json: bool, **options: Any) -> None:
     _show(calibrate_mount.from_mount(clip, output, **options), as_json)
 
 
-def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> tuple[int, int] | None:
-    """Parse ``1920x1080``."""
-    if value is None:
-        return None
-    width, _, height = value.partition("x")
-    if not (width.isdigit() and height.isdigit()):
-        raise click.BadParameter(f"expected a size such as 1920x1080, got {value!r}")
-    return int(width), int(height)
-
-
 @calib.command(
     "import",
     epilog=examples(
@@ -203,7 +267,7 @@ def _size(_ctx: click.Context, _option: click.Parameter, value: str | None) -> t
 )
 @click.option("--ground", type=float, default=0.0, show_default=True, metavar="M", help="The ground's height on it.")
 @click.option("--scale", type=click.FloatRange(1e-6, 1e6), default=1.0, show_default=True, help="Metres per unit.")
-@click.option("--image-size", "size", callback=_size, metavar="WxH", help="Where the format does not say.")
+@click.option("--image-size", "size", callback=_pair, metavar="WxH", help="Where the format does not say.")
 @click.option("--clip", type=_PATH, help="Take the image size from this clip.")
 @_output
 @_json

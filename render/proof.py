@@ -127,7 +127,7 @@ def draw_proof(
     _draw_axes(sheet)
     for person in people:
         _draw_person(sheet, person, scale)
-    return np.concatenate([sheet.rgb, _words(said, size[0], max(17, size[0] // 70))])
+    return np.concatenate([sheet.rgb, words_below(said, size[0])])
 
 
 def _ground_grid(calibration: Calibration) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -254,8 +254,11 @@ def _draw_person(sheet: _Sheet, person: Measured, scale: float) -> None:
     sheet.tag(f"{person.stature_m:.2f} m tall", head - [0, 2.2 * sheet.text_px], _PERSON)
 
 
-def _words(said: Sequence[tuple[str, str]], width: int, size: int) -> np.ndarray:
-    """Return a strip ``(h,width,3)`` uint8 RGB with the lines of ``said``, wrapped, each after its bullet."""
+def words_below(said: Sequence[tuple[str, str]], width: int) -> np.ndarray:
+    """Return a strip ``(h,width,3)`` uint8 RGB with the lines (level, text) of ``said``, wrapped, each after its
+    bullet: what stands below a picture ``width`` px wide.
+    """
+    size = max(17, width // 70)
     indent, room = round(2.2 * size), width - round(3.4 * size)
     lines = [
         (level if i == 0 else "", line) for level, text in said for i, line in enumerate(_wrapped(text, size, room))
