@@ -167,7 +167,8 @@ def cost(data: Path, work: Path) -> Iterator[str]:
         output = work / "cost" / name.replace(" ", "_")
         shutil.rmtree(output, ignore_errors=True)  # a stage answered from disk has no time worth telling
         outcome = run(clip, calib, output)
-        stages = " | ".join(f"{outcome.seconds(stage):.1f}" for stage in ("people", "lift", "fit", "videos"))
+        columns = (("people", "tracks"), ("lift",), ("shape", "fit"), ("videos",))
+        stages = " | ".join(f"{outcome.seconds(*names):.1f}" for names in columns)
         ratio = outcome.seconds() / outcome.seconds("people")
         peak = max(stage["peak_memory_mb"] for stage in outcome.report["stages"])
         yield f"| {name} | {stages} | {ratio:.2f} | {peak:.0f} |"
