@@ -28,7 +28,7 @@ from synth.videos import make_video
 pytest.importorskip("ray")
 pytestmark = pytest.mark.slow
 
-FRAMES = 6
+FRAMES = 8
 
 
 class KillsOne(BatchDisplay):
@@ -54,7 +54,7 @@ def recordings(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shown = [frame.rgb for frame in islice(read_frames(site.clip), 2 * FRAMES)]
     height, width = shown[0].shape[:2]
     for name, frames in (("a", shown[:FRAMES]), ("b", shown[FRAMES:])):
-        make_video(folder / "rec" / f"{name}.mp4", FRAMES, size=(width, height), rate=25, frames=frames)
+        make_video(folder / "rec" / f"{name}.mp4", FRAMES, size=(width, height), rate=12, frames=frames)
     shutil.copy(folder / "rec" / "a.mp4", folder / "rec" / "c.mp4")
     (folder / "rec" / "bad.mp4").write_text("no video")
     shutil.copy(site.calib, folder / "cam.yaml")
