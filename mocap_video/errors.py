@@ -61,5 +61,11 @@ class StorageError(MocapVideoError):
     exit_code = 4
 
 
+class ClusterError(MocapVideoError):
+    """A cluster to work on does not answer or cannot be started."""
+
+    exit_code = 4
+
+
 class InUseError(StorageError):
     """Another run holds the output folder."""

@@ -127,10 +127,10 @@ class _Books:
         entry = known.get(recording.key)
         if entry is None:
             return fresh
-        if entry.output != output or not is_current(recording, entry):
+        if not is_current(recording, entry):
             return dataclasses.replace(fresh, attempts=entry.attempts)
         inputs = dataclasses.replace(recording.inputs, clip_digest=entry.inputs.clip_digest)
-        return dataclasses.replace(entry, inputs=inputs)
+        return dataclasses.replace(entry, output=output, inputs=inputs)  # the folder may have been moved as a whole
 
     def _is_due(self, entry: Entry) -> bool:
         if entry.state == "failed":

@@ -117,6 +117,9 @@ def perform(job: Job, progress: Progress) -> Ending:
         return Ending(error.exit_code, str(error), elsewhere=error.exit_code == 4)
     except click.ClickException as error:
         return Ending(error.exit_code, error.format_message())
+    except MemoryError:
+        reason = "memory ran out: use fewer --workers, or a part of the clip by the options start and end"
+        return Ending(None, reason, elsewhere=True)
     except Exception as error:
         logger.exception("%s", job.source)
         return Ending(

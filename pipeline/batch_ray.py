@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from mocap_video.artifacts import storage_errors
-from mocap_video.errors import ConfigError, StorageError
+from mocap_video.errors import ClusterError, StorageError
 from mocap_video.kept import models_kept
 from mocap_video.optional import require
 from mocap_video.pipeline.batch_job import LOG, Ending, Job, RelayedProgress, Sign, Tell, perform
@@ -49,11 +49,12 @@ class RayWorkers:
         try:
             self._ray.init(self._address, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False,
                            **local)  # fmt: skip
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            raise ConfigError(
-                f"--ray {self._address}: no Ray cluster answers there ({error}). Start one with `ray start --head`, or "
-                f"use --ray {LOCAL}."
-            ) from error
+        except Exception as error:  # Ray raises the bare class where a node does not start in time
+            self._ray.shutdown()
+            advice = "See whether the machine is busy, and its logs in /tmp/ray." if local else (
+                f"Start one with `ray start --head`, or use --ray {LOCAL}."
+            )  # fmt: skip
+            raise ClusterError(f"--ray {self._address}: no Ray cluster answers ({error}). {advice}") from error
         found = self._ray.cluster_resources()
         gpus, cores = int(found.get("GPU", 0)), int(found.get("CPU", 1))
         self.slots = self._wanted or gpus or max(1, cores // CORES_EACH)

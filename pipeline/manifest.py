@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
 import sqlite3
 import typing
@@ -28,6 +29,7 @@ State = Literal["waiting", "running", "done", "nobody", "failed"]
 FINISHED: tuple[State, ...] = ("done", "nobody")
 
 _TYPES = {str: "TEXT NOT NULL", int: "INTEGER NOT NULL", float: "REAL NOT NULL", int | None: "INTEGER"}
+_KINDS = {"TEXT NOT NULL": str, "INTEGER NOT NULL": int, "REAL NOT NULL": float, "INTEGER": int | None}
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ class Entry:
         return self.camera, self.clip
 
 
+@functools.cache
 def _columns() -> dict[str, str]:
     own, inputs = typing.get_type_hints(Entry), typing.get_type_hints(Inputs)
     kinds = {name: kind for name, kind in {**own, **inputs}.items() if name != "inputs"}
@@ -119,7 +122,7 @@ class Manifest:
         names = list(self._columns)
         with self._sqlite_errors():
             rows = self._database.execute(f"SELECT {', '.join(names)} FROM clips ORDER BY camera, clip").fetchall()
-        entries = [_entry(dict(zip(names, row, strict=True))) for row in rows]
+            entries = [_entry(dict(zip(names, row, strict=True))) for row in rows]
         return {entry.key: entry for entry in entries}
 
     def put(self, *entries: Entry) -> None:
@@ -138,7 +141,8 @@ class Manifest:
             raise StorageError(
                 f"{self.path}: cannot be written ({error}). Free some space, or choose another -o; not a network disk."
             ) from error
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UnicodeDecodeError, _DamagedLineError) as error:
+            # UnicodeDecodeError: what SQLite says of a damaged file quotes its bytes
             raise ArtifactError(
                 f"{self.path}: not a manifest, or a damaged one ({error}). Move it away: finished results are taken "
                 "over, clip by clip, in little time."
@@ -161,7 +165,16 @@ def _bound(value: object) -> object:
     return value
 
 
+class _DamagedLineError(Exception):
+    """A line holds what no batch wrote."""
+
+
 def _entry(row: dict[str, typing.Any]) -> Entry:
     row = {name: os.fsdecode(value) if isinstance(value, bytes) else value for name, value in row.items()}
+    for name, value in row.items():
+        if not isinstance(value, _KINDS[_columns()[name]]):
+            raise _DamagedLineError(f"{row['camera']!r}, {row['clip']!r}: {name} is {value!r}")
+    if row["state"] not in typing.get_args(State):
+        raise _DamagedLineError(f"{row['camera']!r}, {row['clip']!r}: state is {row['state']!r}")
     inputs = Inputs(**{field.name: row.pop(field.name) for field in dataclasses.fields(Inputs)})
     return Entry(**row, inputs=inputs)

@@ -30,7 +30,9 @@ from mocap_video.pipeline.video import VideoWriter, read_frames
 
 PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "batch.md"
 SIZE = (640, 360)
-GOOD, FRAMES, STRIDE = 17, 6, 2
+GOOD, FRAMES, EVERY = 17, 8, 2
+"""Clips, frames of each, and how many of the walk's frames lie between two of them: someone seen for less is nobody."""
+
 KILLS = (5, 11)
 """After so many finished clips the batch is killed."""
 
@@ -61,13 +63,13 @@ def make_site(folder: Path) -> Path:
     write_calibration(calibration, folder / "cam.yaml")
     if not whole.exists():
         body = load_body("neutral")
-        seconds = (STRIDE * (GOOD - 1) + FRAMES) / RATE
+        seconds = (GOOD + EVERY * FRAMES) / RATE
         render_clip(whole, walk_squat_wave(body, BETAS, seconds=seconds, rate=RATE), body, calibration, lambda _: None)
     pictures = [frame.rgb for frame in read_frames(whole)]
     for number in range(GOOD):
         with VideoWriter(rec / f"{number:02d}.mp4", SIZE) as writer:
             for i in range(FRAMES):
-                writer.write(pictures[STRIDE * number + i], i / RATE)
+                writer.write(pictures[number + EVERY * i], EVERY * i / RATE)
     good = (rec / "00.mp4").read_bytes()
     (rec / "03 cut.mp4").write_bytes(good[: len(good) // 20])
     (rec / "08 text.mp4").write_text("This is no video.")

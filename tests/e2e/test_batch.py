@@ -66,7 +66,7 @@ def test_each_bad_input_has_its_reason_and_the_good_ones_finish(
     results = output / key[0] / key[1]
     if expected.state == "done":
         (person,) = person_files(results)
-        assert len(read_person(person).frame) >= 4
+        assert len(read_person(person).frame) >= 8
         assert (results / "overlay.mp4").is_file()
     if expected.state == "failed":
         assert not (results / "report.json").exists() or expected.exit_code == 4

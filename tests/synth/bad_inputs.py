@@ -15,7 +15,7 @@ from mocap_video.pipeline.video import read_frames
 from synth.runs import Site
 from synth.videos import make_audio, make_cut, make_truncated, make_video, make_without_frames
 
-FRAMES = 8
+FRAMES = 12
 ODD = (639, 359)
 GOOD_NAME = "good 'one' & \"two\" <script>alert(1)<b>"
 
@@ -61,13 +61,13 @@ def write_bad_site(folder: Path, rendered: Site, output: Path) -> Path:
     shown = [frame.rgb for frame in islice(read_frames(rendered.clip), FRAMES)]
     grey = [np.repeat(frame.mean(-1, keepdims=True).astype(np.uint8), 3, -1) for frame in shown]
     good = make_video(deck / f"{GOOD_NAME}.mp4", FRAMES, size=size, rate=25, frames=shown)
-    uneven = np.cumsum([0.0, 0.04, 0.05, 0.03, 0.06, 0.04, 0.08, 0.04])
+    uneven = np.cumsum([0.0, 0.04, 0.05, 0.03, 0.06, 0.04, 0.08, 0.04, 0.04, 0.02, 0.06, 0.04])
     make_video(deck / "variable rate.mp4", FRAMES, size=size, times_s=uneven, frames=shown)
     make_video(deck / "rotated.mp4", FRAMES, size=size, rate=25, frames=shown, rotation_deg=90)
     make_video(deck / "ten bits.mp4", FRAMES, size=size, rate=25, frames=shown, pix_fmt="yuv420p10le")
     make_video(deck / "grey.mp4", FRAMES, size=size, rate=25, frames=grey, pix_fmt="gray")
     make_video(deck / "no person.mp4", FRAMES, size=size)
-    make_cut(deck / "cut in the middle.mp4")
+    make_cut(deck / "cut in the middle.mp4", 20, size)
     make_truncated(deck / "truncated.mp4")
     (deck / "zero bytes.mp4").touch()
     make_without_frames(deck / "zero frames.mp4")

@@ -112,9 +112,9 @@ def make_truncated(path: Path) -> Path:
     return path
 
 
-def make_cut(path: Path, count: int = 60) -> Path:
+def make_cut(path: Path, count: int = 60, size: tuple[int, int] = (64, 48)) -> Path:
     """Write an mp4 with its index first and half of its frames missing."""
-    content = make_video(path, count, options={"g": "10"}).read_bytes()
+    content = make_video(path, count, size=size, options={"g": "10"}).read_bytes()
     data = content.find(b"mdat")
     path.write_bytes(content[: (data + len(content)) // 2])
     return path

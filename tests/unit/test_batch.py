@@ -19,7 +19,9 @@ from mocap_video.pipeline.batch import BatchOptions, Summary, run_batch, table
 from mocap_video.pipeline.batch_display import BatchDisplay
 from mocap_video.pipeline.batch_job import Ending, Job, Sign, Tell
 from mocap_video.pipeline.manifest import Entry, Manifest
-from mocap_video.pipeline.site import CameraEntry, Site
+from mocap_video.pipeline.results import write_people_csv
+from mocap_video.pipeline.site import CameraEntry, Site, Zone
+from synth.people import make_person, make_result
 
 Act = Callable[[Job, int], Ending | None]
 
@@ -259,6 +261,33 @@ def test_a_killed_batch_goes_on_from_the_manifest(tmp_path: Path) -> None:
     rest = Pretend()
     assert go(site, tmp_path, rest).complete
     assert rest.clips == ["1", "3"]
+
+
+def test_a_folder_that_was_moved_is_still_finished(tmp_path: Path) -> None:
+    site = yard(tmp_path)
+    go(site, tmp_path, Pretend())
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").rename(tmp_path / "elsewhere" / "out")
+    moved = Pretend()
+    summary = go(site, tmp_path / "elsewhere", moved)
+    assert moved.clips == []
+    assert {Path(entry.output).is_relative_to(tmp_path / "elsewhere") for entry in summary.clips} == {True}
+
+
+def test_zones_are_measured_on_results_that_are_there(tmp_path: Path) -> None:
+    site = yard(tmp_path, 2)
+    go(site, tmp_path, Pretend())
+    for number in (0, 1):
+        write_people_csv(make_result(make_person(1)), tmp_path / "out" / "deck" / str(number) / "people.csv")
+    zone = Zone("lane", ((-2.0, 9.0), (2.0, 9.0), (2.0, 11.0), (-2.0, 11.0)))
+    later = Pretend()
+    go(replace(site, zones=(zone,)), tmp_path, later)
+    assert later.clips == []
+    table_of_site = (tmp_path / "out" / "zones.csv").read_text().splitlines()
+    assert [row.split(",")[:4] for row in table_of_site[1:]] == [["deck", "lane", "2", "2"], ["all", "lane", "2", "2"]]
+    (tmp_path / "out" / "deck" / "1" / "people.csv").write_text("damaged")
+    go(replace(site, zones=(zone,)), tmp_path, Pretend())
+    assert (tmp_path / "out" / "zones.csv").read_text().splitlines()[-1].startswith("all,lane,1,1,")
 
 
 def test_a_terminal_gets_bars_and_the_same_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,6 +20,7 @@ from mocap_video.pipeline.site import CameraEntry, Site
 
 fsspec = pytest.importorskip("fsspec")
 
+OUT_OF_MEMORY = "memory ran out: use fewer --workers, or a part of the clip by the options start and end"
 REPORT = '{"provenance": {"inputs": {"clip": "its digest"}}}'
 
 
@@ -72,6 +73,7 @@ def test_run_is_given_what_the_site_says(running: list[Any], tmp_path: Path) -> 
         (NoPersonError("nobody"), Ending(3, "nobody", nobody=True)),
         (ConfigError("person 7"), Ending(2, "person 7")),
         (MissingExtra("mmpose"), Ending(4, "mmpose", elsewhere=True)),
+        (MemoryError(), Ending(None, OUT_OF_MEMORY, elsewhere=True)),
     ],
 )
 def test_a_named_error_is_the_ending(running: list[Any], tmp_path: Path, error: Exception, ending: Ending) -> None:

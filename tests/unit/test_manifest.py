@@ -35,6 +35,16 @@ def test_another_file_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     assert (tmp_path / FILE).read_bytes() == b"no database, " * 100
 
 
+@pytest.mark.parametrize("change", ["state = 'dome'", "attempts = 'two'", "seconds = x'00'", "exit_code = 'x'"])
+def test_a_damaged_line_is_refused(tmp_path: Path, change: str) -> None:
+    with Manifest(tmp_path) as manifest:
+        manifest.put(ENTRY)
+    with sqlite3.connect(tmp_path / FILE) as database:
+        database.execute(f"UPDATE clips SET {change}")
+    with Manifest(tmp_path) as manifest, pytest.raises(ArtifactError, match="a damaged one"):
+        manifest.entries()
+
+
 def test_a_newer_manifest_is_refused(tmp_path: Path) -> None:
     with sqlite3.connect(tmp_path / FILE) as database:
         database.execute("PRAGMA user_version = 9")
