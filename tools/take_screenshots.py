@@ -43,6 +43,7 @@ def main() -> None:
         page.goto(write_page(clip).as_uri())
         wait_until(page, "document.querySelector('video').readyState >= 2")
         page.fill("#seek", "5600")
+        page.evaluate("document.activeElement.blur()")
         page.wait_for_timeout(3000)
         save(page.screenshot(), "review_player.jpg")
         root = Path(name) / "site recordings"
