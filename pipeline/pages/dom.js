@@ -93,7 +93,29 @@ export function ink(name) {
   return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 }
 
-export function typing(event) {
+// Whether the focused control needs this key itself.
+function needed(event) {
   const node = event.target;
-  return node instanceof HTMLElement && (node.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(node.tagName));
+  if (!(node instanceof HTMLElement)) return false;
+  if (node.matches("textarea, select, input:not([type=range], [type=checkbox])")) return true;
+  if (node.matches("input[type=range]")) return /^(Arrow|Page|Home|End)/.test(event.key);
+  return node.matches("button, a, input") && (event.key === " " || event.key === "Enter");
+}
+
+// Hand the page's keys to `act`, which says whether it took one. A control that was clicked gives up the keyboard, so
+// that Space goes on playing; one that was reached by keyboard keeps it.
+export function onKeys(act) {
+  document.addEventListener("click", (event) => {
+    if (event.detail > 0 && event.target instanceof Element) event.target.closest("button, input[type=range], input[type=checkbox]")?.blur();
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+    if (needed(event)) {
+      if (event.key === "Escape") event.target.blur();
+    } else if (act(event)) event.preventDefault();
+  });
+}
+
+export function plural(count, one, many) {
+  return `${count} ${count === 1 ? one : many}`;
 }

@@ -10,7 +10,7 @@ export class Filters {
     this.query = { ...START };
     const asked = new URLSearchParams(location.search);
     for (const name of Object.keys(START)) if (asked.has(name)) this.query[name] = asked.get(name);
-    this.search = el("input", { id: "search", type: "search", placeholder: "Find a clip or a note  ( / )", "aria-label": "Find", value: this.query.text });
+    this.search = el("input", { id: "search", type: "search", placeholder: "Find a clip or a note  (/)", "aria-label": "Find", value: this.query.text });
     let timer = 0;
     this.search.addEventListener("input", () => {
       clearTimeout(timer);

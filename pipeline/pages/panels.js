@@ -35,7 +35,7 @@ export function makePeople(data, clock, choose, extra) {
     const chip = el("button", { class: "person", "data-person": String(person.number), colour: person.colour, title: `Person ${person.number}: ${clockText(person.first)} to ${clockText(person.last)}, mean trust ${person.meanTrust.toFixed(2)}`, onclick: () => choose(person.number, true) },
       el("i"), el("b", { text: String(person.number) }),
       el("span", { class: `trust ${trustWord(person.meanTrust)}`, text: person.meanTrust.toFixed(2) }),
-      flags.length ? el("span", { class: "count", text: `${flags.length} ${flags.length > 1 ? "flags" : "flag"}` }) : null,
+      flags.length ? el("span", { class: "count", text: plural(flags.length, "flag", "flags") }) : null,
       extra ? extra(person) : null);
     return [person.number, chip];
   }));
@@ -63,7 +63,7 @@ export function makeNotes(data, clock) {
 
 export function factsOf(data) {
   const [width, height] = data.size, { people } = data;
-  const facts = [`${width} × ${height}`, clockText(data.last_s, 1), `${people.length} ${people.length === 1 ? "person" : "people"}`, data.calibration];
+  const facts = [`${width} × ${height}`, clockText(data.last_s, 1), plural(people.length, "person", "people"), data.calibration];
   return facts.filter(Boolean).join("  ·  ");
 }
 

@@ -32,9 +32,12 @@ async function list(query, keep = false) {
 }
 
 function sayTotal() {
-  const { of } = rows.query, narrowed = overview && rows.total !== overview[of];
-  if (overview) count.textContent = overview.scanning ? `Reading results … ${overview.scanned} of ${overview.to_scan}` : `${narrowed ? `${rows.total} of ` : ""}${overview.clips} clips · ${overview.people} people`;
-  if (narrowed && of === "people") count.textContent = `${rows.total} of ${overview.people} people · ${overview.clips} clips`;
+  const { of } = rows.query, parts = { clips: ["clip", "clips"], people: ["person", "people"] };
+  if (overview?.scanning) count.textContent = `Reading results … ${overview.scanned} of ${overview.to_scan}`;
+  else if (overview) {
+    const words = Object.entries(parts).map(([part, name]) => (part === of && rows.total !== overview[part] ? `${rows.total} of ` : "") + plural(overview[part], ...name));
+    count.textContent = words.join(" · ");
+  }
   if (rows.total) return rows.say("");
   return rows.say(overview && overview.clips ? "Nothing fits these filters." : overview && !overview.scanning ? "No results here yet. `mocap-video run` and `batch` write them; each has a report.json." : "");
 }
@@ -118,20 +121,14 @@ function listKey(event) {
   return null;
 }
 
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || keys.open) return;
-  if (typing(event)) {
-    if (event.key === "Escape") event.target.blur();
-    return;
-  }
-  if (event.target instanceof HTMLButtonElement && (event.key === "Enter" || event.key === " ")) return;
+onKeys((event) => {
   const verdict = VERDICT_KEYS[event.key.toLowerCase()];
   if (verdict) judge(verdict, event.shiftKey);
   else if (event.key === "?") keys.showModal();
   else if (event.key === "/") filters.search.focus();
   else if (event.key === "Escape" && player.id !== null) close();
-  else if (listKey(event) === null && !player.key(event)) return;
-  event.preventDefault();
+  else return listKey(event) !== null || player.key(event);
+  return true;
 });
 addEventListener("hashchange", route);
 route();

@@ -97,7 +97,7 @@ export class Rows {
   makeRow(row, index) {
     const name = row.number ? `${row.name} · person ${row.number}` : row.name;
     const parent = row.folder.includes("/") ? row.folder.slice(0, row.folder.lastIndexOf("/")) : "";
-    const people = row.number ? "" : `${row.people} ${row.people === 1 ? "person" : "people"}`;
+    const people = row.number ? "" : plural(row.people, "person", "people");
     const times = row.number ? `${clockText(row.first_s, 0)} to ${clockText(row.last_s, 0)}` : clockText(row.duration, 0);
     const facts = [parent, times, people].filter(Boolean).join("  ·  ");
     const dots = el("span", { class: "dots" }, ...row.crew.map(({ colour }) => el("i", { colour })));

@@ -9,9 +9,8 @@ document.body.prepend(
   main,
 );
 const viewer = new Viewer(main, data, (name) => name);
-document.addEventListener("keydown", (event) => {
-  if (typing(event) || keys.open) return;
-  if (event.key === "?") keys.showModal();
-  else if (!viewer.key(event)) return;
-  event.preventDefault();
+onKeys((event) => {
+  if (event.key !== "?") return viewer.key(event);
+  keys.showModal();
+  return true;
 });

@@ -116,7 +116,6 @@ export class Viewer {
 
   // Act on a key; whether it was one of the viewer's.
   key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return false;
     const { clock } = this, digit = /^Digit([1-9])$/.exec(event.code);
     const acts = {
       " ": () => clock.toggle(),

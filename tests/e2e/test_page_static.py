@@ -239,6 +239,18 @@ def test_the_timelines_seek_choose_and_zoom(page: Page) -> None:
     assert looks[0] != looks[1] != looks[2] != looks[3] != looks[4]
 
 
+def test_what_was_clicked_leaves_space_to_the_player(page: Page) -> None:
+    page.click("[data-view='top']")
+    page.keyboard.press("Space")
+    wait_until(page, "!document.querySelector('video').paused")
+    page.keyboard.press("Space")
+    wait_until(page, "document.querySelector('video').paused")
+    page.focus("[data-view='site']")
+    page.keyboard.press("Space")  # reached by keyboard: the button's own
+    assert page.get_attribute("[data-view='site']", "aria-pressed") == "true"
+    assert page.evaluate("document.querySelector('video').paused")
+
+
 def test_theme_and_keys(page: Page) -> None:
     def paper() -> str:
         return page.evaluate("getComputedStyle(document.body).backgroundColor")

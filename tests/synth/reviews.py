@@ -111,12 +111,12 @@ def write_many(root: Path, count: int, template: Path) -> None:
         (folder / "people").mkdir(parents=True)
         for path in [*(template / "people").iterdir(), *template.glob("*.mp4")]:
             os.link(path, folder / path.relative_to(template))
-        share, trust = rng.random() ** 3, rng.random()
+        share, trust, ids = rng.random() ** 3, 0.25 + 0.75 * rng.random(), list(FLAGS)[: number % 3]
         with (folder / "people.csv").open("w", newline="") as stream:
             writer = csv.DictWriter(stream, [*rows[0], *([] if "flags" in rows[0] else ["flags"])], lineterminator="\n")
             writer.writeheader()
             for place, row in enumerate(rows):
-                raised = ";".join(FLAGS) if place < share * len(rows) else ""
+                raised = ";".join(ids) if place < share * len(rows) else ""
                 writer.writerow({**row, "trust": f"{trust * float(row['trust']):.3f}", "flags": raised})
         clip = {**report["clip"], "path": f"{folder.name}.mp4"}
         (folder / "report.json").write_text(json.dumps({**report, "clip": clip, "flags": FLAGS}))
