@@ -17,6 +17,7 @@ def _compare(
     json_file: Path | None,
     weights: Path | None,
     config: str,
+    device: str,
     *,
     fit: bool,
     truth: Path,
@@ -37,6 +38,7 @@ def _compare(
     from mocap_video.lifter.others.readers import READERS
     from mocap_video.pipeline import compare as comparing
     from mocap_video.pipeline.config import load_config
+    from mocap_video.pipeline.lifting import choose_device
     from mocap_video.pipeline.results import strict_json
 
     for name in (form, truth_format):
@@ -53,7 +55,7 @@ def _compare(
         terms=Terms(fps=fps, offset_s=offset_s, scale=scale),
     )
     if pred is None:
-        methods = comparing.lift_truths(plan, load_config(config), weights, fit=fit)
+        methods = comparing.lift_truths(plan, load_config(config), weights, choose_device(device), fit=fit)
     else:
         methods = {pred.stem: comparing.compare_all(plan)}
     for method, scored in methods.items():
@@ -147,7 +149,7 @@ def evaluate(
     if (motions is None) == (truth is None) or (pred is not None and truth is None):
         raise click.UsageError("give MOTIONS, or --truth with --pred or with --calib")
     if truth is not None:
-        _compare(pred, json_file, weights, config, fit=fit, truth=truth, **comparing)
+        _compare(pred, json_file, weights, config, device, fit=fit, truth=truth, **comparing)
         return
     plan = {"motions": motions, "split": split, "weights": weights, "against": against, "fit": fit, "limit": limit}
     plan |= {"baselines": baselines, "shapes": shapes, "height": height}
