@@ -36,7 +36,7 @@ RUNS = 5
 
 
 def median_s(work: Callable[[], object]) -> tuple[float, float]:
-    """Return the median wall clock of ``work`` and its median CPU time over some runs, after one that does not count."""
+    """Return the median wall clock and CPU time of ``work`` over some runs, after one that does not count."""
     work()
     wall, cpu = [], []
     for _ in range(RUNS):
