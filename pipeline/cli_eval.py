@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
@@ -17,6 +17,7 @@ def _compare(
     json_file: Path | None,
     weights: Path | None,
     config: str,
+    device: str,
     *,
     fit: bool,
     truth: Path,
@@ -37,6 +38,7 @@ def _compare(
     from mocap_video.lifter.others.readers import READERS
     from mocap_video.pipeline import compare as comparing
     from mocap_video.pipeline.config import load_config
+    from mocap_video.pipeline.lifting import choose_device
     from mocap_video.pipeline.plain_json import strict_json
 
     for name in (form, truth_format):
@@ -53,7 +55,7 @@ def _compare(
         terms=Terms(fps=fps, offset_s=offset_s, scale=scale),
     )
     if pred is None:
-        methods = comparing.lift_truths(plan, load_config(config), weights, fit=fit)
+        methods = comparing.lift_truths(plan, load_config(config), weights, choose_device(device), fit=fit)
     else:
         methods = {pred.stem: comparing.compare_all(plan)}
     for method, scored in methods.items():
@@ -121,21 +123,21 @@ def _compare(
 @click.option("--json", "json_file", type=_PATH, metavar="FILE", help="Also write every metric as JSON.")
 def evaluate(
     motions: Path | None,
+    pred: Path | None,
+    truth: Path | None,
+    weights: Path | None,
+    config: str,
+    fit: bool,
+    json_file: Path | None,
     split: str,
     cameras: str,
     noise: str,
-    weights: Path | None,
     against: tuple[Path, ...],
     baselines: bool,
-    shapes: Literal["mean", "random"],
+    shapes: str,
     height: bool,
-    fit: bool,
     limit: int | None,
-    config: str,
     device: str,
-    json_file: Path | None,
-    pred: Path | None,
-    truth: Path | None,
     **comparing: Any,
 ) -> None:
     """Measure the lifter on held-out motion before random cameras, absolute errors first.
@@ -147,9 +149,14 @@ def evaluate(
     if (motions is None) == (truth is None) or (pred is not None and truth is None):
         raise click.UsageError("give MOTIONS, or --truth with --pred or with --calib")
     if truth is not None:
-        _compare(pred, json_file, weights, config, fit=fit, truth=truth, **comparing)
+        _compare(pred, json_file, weights, config, device, fit=fit, truth=truth, **comparing)
         return
-    assert motions is not None
+    plan = {"motions": motions, "split": split, "weights": weights, "against": against, "fit": fit, "limit": limit}
+    plan |= {"baselines": baselines, "shapes": shapes, "height": height}
+    _measure(json_file, config, device, cameras, noise, **plan)
+
+
+def _measure(json_file: Path | None, config: str, device: str, cameras: str, noise: str, **plan: Any) -> None:
     from dataclasses import replace
 
     from mocap_video.artifacts import atomic_write
@@ -161,22 +168,11 @@ def evaluate(
     from mocap_video.pipeline.progress import TerminalProgress
 
     chosen, device = load_config(config), choose_device(device)
-    plan = evaluating.Plan(
-        motions=motions,
-        split=split,
-        cameras=tuple(evaluating.CAMERAS) if cameras == "all" else (cameras,),
-        noises=tuple(NOISES) if noise == "all" else (noise,),
-        weights=weights,
-        against=against,
-        fit=fit,
-        baselines=baselines,
-        shapes=shapes,
-        height=height,
-        limit=limit,
-        device=device,
-    )
+    views = tuple(evaluating.CAMERAS) if cameras == "all" else (cameras,)
+    noises = tuple(NOISES) if noise == "all" else (noise,)
+    whole = evaluating.Plan(cameras=views, noises=noises, device=device, **plan)
     with TerminalProgress().stage("clips", None) as advance:
-        rows = list(evaluating.evaluate_split(plan, chosen.lift, replace(chosen.fit, device=device), advance))
+        rows = list(evaluating.evaluate_split(whole, chosen.lift, replace(chosen.fit, device=device), advance))
     click.echo(evaluating.table(rows))
     if json_file is not None:
         with atomic_write(json_file) as partial:

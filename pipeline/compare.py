@@ -61,12 +61,15 @@ def compare_all(plan: ComparePlan) -> list[Scored]:
     return [_score(prediction, truth, plan) for prediction, truth in pairs]
 
 
-def lift_truths(plan: ComparePlan, config: Config, weights: Path | None, *, fit: bool) -> dict[str, list[Scored]]:
+def lift_truths(
+    plan: ComparePlan, config: Config, weights: Path | None, device: str, *, fit: bool
+) -> dict[str, list[Scored]]:
     """Lift what the camera ``plan.calib`` would see of the truths, exactly, and score it: by method, every sequence.
 
-    ``plan.prediction`` is not looked at. Raises ``ConfigError`` for a truth that the camera sees nothing of.
+    ``plan.prediction`` is not looked at; frames in which nothing is seen do not count. Raises ``ConfigError`` for a
+    truth that the camera sees nothing of.
     """
-    lifter, body = load_lifter(weights), load_body()
+    lifter, body, fit_config = load_lifter(weights, device), load_body(), replace(config.fit, device=device)
     scored: dict[str, list[Scored]] = {}
     for path in _members(plan.truth, plan.truth_form).values():
         truth = read_sequence(path, plan.options, plan.truth_form).at_rate(plan.truth_fps)
@@ -75,9 +78,11 @@ def lift_truths(plan: ComparePlan, config: Config, weights: Path | None, *, fit:
         motion = lift([keypoints], calibration, lifter, config.lift)[0]
         answers = {"lifter": motion.joints}
         if fit:
-            answers["lifter + fit"] = fitted_keypoints(fit_body(keypoints, motion, calibration, body, config.fit), body)
+            fitted = fit_body(keypoints, motion, calibration, body, fit_config)
+            answers["lifter + fit"] = fitted_keypoints(fitted, body)
         for method, joints in answers.items():
-            mine = Sequence3D(truth.name, COCO17.names, joints, truth.frames, truth.time_s)
+            told = np.where(keypoints.seen[:, None, None], joints, np.nan)
+            mine = Sequence3D(truth.name, COCO17.names, told, truth.frames, truth.time_s)
             scored.setdefault(method, []).append(compare(mine, truth, plan.terms))
     return scored
 

@@ -69,7 +69,7 @@ class Run:
 RUNS = {
     "product": Run("the product, small"),
     "seed1": Run("the same, another seed", seed=1),
-    "no-pointmaps": Run("no pointmaps", Ablation(pointmaps="none")),
+    "no-pointmaps": Run("no pointmaps (the ankles' ground hits stay)", Ablation(pointmaps="none")),
     "sampled-pointmaps": Run("pointmaps sampled at the keypoints", Ablation(pointmaps="sampled")),
     "no-anchor": Run("no anchor: 6 m along the root's ray", Ablation(anchor=False)),
     "coupled": Run("no local/global decoupling", Ablation(decoupled=False)),

@@ -76,8 +76,9 @@ class SaHmr:
     """
 
     def recognises(self, path: Path) -> bool:
-        """Say whether it is a folder of pickles."""
-        return path.is_dir() and any(path.glob("*.pkl"))
+        """Say whether it is a folder of pickles that are named by pictures' numbers."""
+        files = sorted(path.glob("*.pkl")) if path.is_dir() else []
+        return bool(files) and all(_numbers(file) for file in files)
 
     def read(self, path: Path, options: ReadOptions) -> Sequence3D:
         """Return the person, whose joints the body's regressor finds on the mesh."""
@@ -89,8 +90,12 @@ class SaHmr:
         return Sequence3D(path.name, NAMES, np.stack(joints), np.array(frames), placement="camera")
 
 
+def _numbers(path: Path) -> list[str]:
+    return [piece for piece in path.stem.split("_") if piece.isdigit()]
+
+
 def _frame_of(path: Path) -> int:
-    numbers = [piece for piece in path.stem.split("_") if piece.isdigit()]
+    numbers = _numbers(path)
     if numbers:
         return int(numbers[0])  # RICH's pictures are FRAME_CAMERA
     raise ArtifactError(f"{path}: expected a file named by its picture's number")

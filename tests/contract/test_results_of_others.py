@@ -332,6 +332,11 @@ def test_the_command_scores_folders_sequence_by_sequence(tmp_path: Path, joints:
     assert "without a truth: c" in CliRunner().invoke(main, arguments).output
 
 
+def test_a_folder_of_truths_is_no_single_result(tmp_path: Path, joints: np.ndarray) -> None:
+    folder = write_aist(tmp_path, joints).parent
+    assert not any(reader.recognises(folder) for reader in READERS.values())
+
+
 def test_a_turned_camera_matters(tmp_path: Path, joints: np.ndarray) -> None:
     """in_site uses the calibration: another camera puts the walk elsewhere."""
     sequence = read_sequence(write_gvhmr(tmp_path, joints), options(tmp_path))
