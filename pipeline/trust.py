@@ -35,7 +35,7 @@ CONTEXT_S = 1.5
 
 FORMAT = "mocap-video trust 1"
 TERMS = ("expected", "reach", "slant", "keypoints", "feet", "outside", "misfit", "residual", "size", "off_ground",
-         "unseen", "short", "speed")  # fmt: skip
+         "unseen", "short")  # fmt: skip
 """What the model may weigh; see ``terms_of``."""
 
 
@@ -226,7 +226,6 @@ def terms_of(signs: Signs) -> dict[str, np.ndarray]:
         "off_ground": np.clip(signs.lift_m + signs.sink_m, 0, 0.5) / 0.1,
         "unseen": np.clip(signs.unseen_s, 0, 1.0),
         "short": 1 - np.clip(signs.duration_s / CONTEXT_S, 0, 1),
-        "speed": np.clip(signs.speed_m_s, 0, 10.0) / 2.0,
     }
 
 

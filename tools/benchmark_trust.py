@@ -1,6 +1,6 @@
 """Measure trust and write docs/benchmarks/trust.md and trust_spread.svg; tools/benchmark.py --assemble takes them in.
 
-    python tools/benchmark_trust.py MOTIONS --data DATA [--rounds 6] [--work out/benchmark]
+    python tools/benchmark_trust.py MOTIONS --data DATA [--rounds 5] [--work out/benchmark]
 
 MOTIONS is the folder of the open motion set, DATA the one that holds real/pose2sim_single; it is run by the installed
 program, under --work, where what tools/benchmark.py left is used again. Is what is flagged worse than what is not? Does
@@ -283,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("motions", type=Path)
     parser.add_argument("--data", type=Path, default=os.environ.get("MOCAP_VIDEO_DATA"), help="folder with real/")
-    parser.add_argument("--rounds", type=int, default=6, help="of 20 recordings each")
+    parser.add_argument("--rounds", type=int, default=5, help="of 20 recordings each")
     parser.add_argument("--work", type=Path, default=Path("out/benchmark"), help="where the runs' results go")
     options = parser.parse_args()
     if options.data is None or not (options.data / "real").is_dir():
