@@ -21,7 +21,7 @@ import numpy as np
 from mocap_video import __version__
 from mocap_video.detectors.weights import weights_named
 from mocap_video.errors import MocapVideoError
-from mocap_video.optional import install_command
+from mocap_video.optional import install_command, require
 
 _REINSTALL = "install mocap-video again: pip install --force-reinstall --no-deps mocap-video"
 _LEAST_FREE_GB = 1.0
@@ -67,6 +67,8 @@ def diagnose(output: Path = Path()) -> list[Check]:
             needed=False,
         ),
         _tried("SMPL files (optional)", _smpl, "only for --smpl-model: " + install_command("smpl"), needed=False),
+        _tried("C3D files (optional)", _c3d, f"only for --export c3d: {install_command('export')}", needed=False),
+        _tried("USD files (optional)", _usd, f"only for --export usd: {install_command('usd')}", needed=False),
     ]
 
 
@@ -210,3 +212,16 @@ def _smpl() -> str:
     if importlib.util.find_spec("smplx") is None:
         raise MocapVideoError("smplx is not installed")
     return "smplx is installed"
+
+
+def _c3d() -> str:
+    return _imported("ezc3d", "export")
+
+
+def _usd() -> str:
+    return _imported("pxr", "usd")
+
+
+def _imported(module: str, extra: str) -> str:
+    require(module, extra)
+    return f"{module} is installed"

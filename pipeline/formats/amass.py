@@ -29,15 +29,14 @@ def write_amass(take: Take, path: Path) -> None:
     steady = steady_frames(record.time_s, record.mocap_framerate)
     turned = steady.turns(turns_of(record))
     turned[:, 0] = (Rotation.from_matrix(R) * Rotation.from_quat(turned[:, 0])).as_quat()
-    poses = np.zeros((len(steady.row), _ALL_JOINTS, 3))
-    poses[:, :_BODY_JOINTS] = Rotation.from_quat(turned[:, :_BODY_JOINTS].reshape(-1, 4)).as_rotvec().reshape(
-        -1, _BODY_JOINTS, 3
-    )  # fmt: skip
+    body = Rotation.from_quat(turned[:, :_BODY_JOINTS].reshape(-1, 4)).as_rotvec()
+    poses = np.zeros((len(turned), 3 * _ALL_JOINTS))
+    poses[:, : 3 * _BODY_JOINTS] = body.reshape(len(turned), -1)
     pelvis = steady.values(record.smpl_joints_world[:, 0])
     # the root turns about the pelvis, which at rest is not the body's origin: that offset stays in the body's axes
     rest_pelvis = (record.smpl_joints_world[:, 0] - record.trans).mean(0)
     arrays: dict[str, Any] = {
-        "poses": poses.reshape(len(poses), -1),
+        "poses": poses,
         "trans": pelvis @ R.T - rest_pelvis,
         "betas": np.pad(record.betas, (0, _BETAS - len(record.betas))),
         "gender": np.array(record.gender),

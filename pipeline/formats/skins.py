@@ -33,7 +33,7 @@ class SkinnedPerson:
     ``faces (F,3)``; ``influences``; ``colour (3)`` linear RGB 0..1.
 
     The person is there from ``time_s[0]`` until ``end_s``, a frame after the last time; seconds from the clip's first
-    frame.
+    frame, whose nominal ``rate`` is in Hz.
     """
 
     name: str

@@ -24,6 +24,8 @@ from mocap_video.lifter.fit import stature
 from mocap_video.lifter.metrics import match_times
 from mocap_video.pipeline.cli import main
 from mocap_video.pipeline.demo import demo_calibration, errors_of
+from mocap_video.pipeline.export import EXPORTERS
+from mocap_video.pipeline.formats.axes import R_yup_from_site
 from mocap_video.pipeline.lifting import Settings
 from mocap_video.pipeline.progress import SilentProgress
 from mocap_video.pipeline.results import person_files, read_person
@@ -31,7 +33,9 @@ from mocap_video.pipeline.results_folder import VIDEO_NAMES
 from mocap_video.pipeline.run import Clip, run_clip
 from mocap_video.pipeline.stages import CACHE
 from mocap_video.pipeline.video import VideoWriter, probe, read_frames
+from mocap_video.render.privacy import heads_of
 from mocap_video.skeletons import COCO17
+from synth.exports import READERS
 from synth.runs import FRAMES, Run, Site
 
 STAGES = ["people", "tracks", "lift", "shape", "fit", "videos"]
@@ -135,9 +139,46 @@ def test_a_known_height_recomputes_only_from_the_fit_on(first_run: Run, settings
 def test_export_touches_no_stage(first_run: Run, settings: Settings, tmp_path: Path) -> None:
     output = copy_of(first_run, tmp_path)
     site = first_run.site
-    run_clip(Clip(site.clip), site.calib, output, settings, SilentProgress(), formats=("csv",))
+    formats = tuple(EXPORTERS)
+    run_clip(Clip(site.clip), site.calib, output, settings, SilentProgress(), formats=formats)
     assert all(reused(output).values())
-    assert (output / "export" / "001.csv").is_file()
+    assert {path.suffix[1:] for path in (output / "export").iterdir()} == set(formats)
+    (person,) = first_run.result.people
+    back = READERS["glb"](output / "export" / "scene.glb", 1)
+    up = read_calibration(site.calib).ground.normal
+    np.testing.assert_allclose(back.joints, person.body.joints @ R_yup_from_site(up).T, atol=1e-3)  # metres
+    np.testing.assert_allclose(back.time_s, person.motion.time_s, atol=1e-5)  # seconds
+
+
+def test_without_videos_motion_and_report_stay(first_run: Run, settings: Settings, tmp_path: Path) -> None:
+    output = copy_of(first_run, tmp_path)
+    site, render = first_run.site, replace(settings.config.render, videos=False)
+    silent = replace(settings, config=replace(settings.config, render=render))
+    run_clip(Clip(site.clip), site.calib, output, silent, SilentProgress())
+    assert reused(output) == dict.fromkeys(STAGES[:3], True)
+    assert not any((output / name).exists() for name in VIDEO_NAMES)
+    assert (output / "people.csv").is_file()
+    assert len(person_files(output)) == 1
+
+
+def test_faces_are_hidden_in_the_videos_and_nothing_else_changes(
+    first_run: Run, settings: Settings, tmp_path: Path
+) -> None:
+    output = copy_of(first_run, tmp_path)
+    site, (person,) = first_run.site, first_run.result.people
+    render = replace(settings.config.render, blur_faces=True)
+    private = replace(settings, config=replace(settings.config, render=render))
+    run_clip(Clip(site.clip), site.calib, output, private, SilentProgress())
+    assert reused(output) == {**dict.fromkeys(STAGES[:3], True), "videos": False}
+    heads = heads_of(person.keypoints)
+    assert heads is not None
+    before, after = (list(read_frames(folder / "overlay.mp4")) for folder in (first_run.output, output))
+    row = len(person.keypoints.frames) // 2
+    frame = int(person.keypoints.frames[row])
+    change = np.abs(after[frame].rgb.astype(int) - before[frame].rgb).max(-1)
+    y, x = np.mgrid[: change.shape[0], : change.shape[1]]
+    away = np.hypot(x - heads.centre[row, 0], y - heads.centre[row, 1]) / heads.radius[row]
+    assert change[away < 1].mean() > 4 * change[away > 2].mean()
 
 
 def test_a_person_who_is_not_there_is_refused_by_number(first_run: Run, settings: Settings, tmp_path: Path) -> None:
