@@ -77,7 +77,10 @@ class Uncertainty:
 
     def as_text(self) -> str:
         """Return two lines for a reader, as ranges of 95 %."""
-        places = ", ".join(f"{2 * s:.2f} m at {d:.0f} m" for s, d in zip(self.ground_m, RANGES_M, strict=True))
+        places = ", ".join(
+            f"{2 * s:.2f} m at {d:.0f} m" if 2 * s < d else f"not at all at {d:.0f} m"
+            for s, d in zip(self.ground_m, RANGES_M, strict=True)
+        )
         return (
             f"known to (95 %): tilt {2 * self.tilt_deg:.1f} deg, roll {2 * self.roll_deg:.1f} deg, height "
             f"{2 * self.height_m:.2f} m, focal length {2 * self.focal:.0%}\n"
@@ -86,18 +89,36 @@ class Uncertainty:
 
 
 def uncertainty(build: Callable[[np.ndarray], Calibration], x: np.ndarray, covariance: np.ndarray) -> Uncertainty:
-    """Return, to first order, what ``covariance (P,P)`` of ``x (P)`` means for the calibration that ``build`` makes."""
+    """Return what ``covariance (P,P)`` of ``x (P)`` means for the calibration that ``build`` makes: to first order, but
+    for places, which a tilt towards the horizon moves far more than one away from it.
+    """
     best = build(x)
-    pixels = pixels_ahead(best, np.array(RANGES_M))
 
     def properties(calibration: Calibration) -> np.ndarray:
         mount = mount_of(calibration)
-        numbers = [mount.tilt_down, mount.roll, mount.height_m, np.log(calibration.camera.K[0, 0])]
-        return np.concatenate([numbers, ground_seen(calibration, pixels).ravel()])
+        return np.array([mount.tilt_down, mount.roll, mount.height_m, np.log(calibration.camera.K[0, 0])])
 
     steps = np.eye(len(x)) * _STEP
     slopes = np.stack([(properties(build(x + step)) - properties(build(x - step))) / (2 * _STEP) for step in steps], -1)
     variance = np.einsum("ik,kl,il->i", slopes, covariance, slopes)
-    tilt, roll, height, focal = np.sqrt(variance[:4]).tolist()
-    ground_m = np.sqrt(variance[4:].reshape(-1, 3).sum(-1))
+    tilt, roll, height, focal = np.sqrt(variance).tolist()
+    ground_m = _places_open(build, x, covariance, best)
     return Uncertainty(float(np.degrees(tilt)), float(np.degrees(roll)), height, focal, tuple(ground_m.tolist()))
+
+
+def _places_open(
+    build: Callable[[np.ndarray], Calibration], x: np.ndarray, covariance: np.ndarray, best: Calibration
+) -> np.ndarray:
+    """Return the standard deviations ``(D)`` m of places at ``RANGES_M``: half of what two deviations along each axis
+    of ``covariance`` do, in the worse direction; at most the distance itself for each.
+    """
+    distances = np.array(RANGES_M)
+    pixels = pixels_ahead(best, distances)
+    places = ground_seen(best, pixels)
+    values, axes = np.linalg.eigh(covariance)
+    total = np.zeros(len(distances))
+    for step in (axes * np.sqrt(np.clip(values, 0, None))).T:
+        moved = [np.linalg.norm(ground_seen(build(x + sign * 2 * step), pixels) - places, axis=-1) for sign in (1, -1)]
+        worse = np.where(np.isfinite(moved), moved, np.inf).max(0) / 2
+        total += np.minimum(worse, distances) ** 2
+    return np.where(np.isfinite(pixels).all(-1), np.sqrt(total), np.nan)

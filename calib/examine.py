@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from mocap_video.calib import points
+from mocap_video.calib import points, straight
 from mocap_video.calib.accuracy import RANGES_M, altered, pixels_ahead
 from mocap_video.calib.checks import summarize
 from mocap_video.calib.upright import STATURE_M, STATURE_SPREAD_M, Rulers, UprightViews, measure
@@ -33,6 +33,10 @@ _SCATTER = 0.035
 
 _TWIN_PATCH_M = 2.0
 _TWIN_PX = 2.0
+_BULGE, _BULGE_SIGMA = 0.01, 4.0
+"""Distortion that is left in the corners, in half diagonals of the picture, and in standard deviations."""
+
+_UPRIGHT_EDGES_DEG = 3.0
 _HUMAN_M = (1.2, 2.2)
 _ADULT_M = (1.50, 1.92)
 
@@ -123,6 +127,45 @@ def _twin_finding(calibration: Calibration) -> Finding:
         )
         return Finding("note", "mirror twin", text)
     return Finding("ok", "mirror twin", text)
+
+
+def examine_edges(calibration: Calibration, grey: np.ndarray) -> list[Finding]:
+    """Return what long edges of a picture ``grey (H,W)`` uint8 say: whether straight ones stay straight, and whether
+    those that seem to be upright are.
+    """
+    edges = straight.long_edges(grey, calibration)
+    left = straight.left_distortion(edges, calibration.camera)
+    if left is None:
+        found = [Finding("note", "straight edges", "Too few long straight edges: they say nothing of the lens.")]
+    else:
+        found = [_bulge_finding(calibration, left)]
+    lean = edges.lean_deg[np.isfinite(edges.lean_deg)]
+    if len(lean) >= _FEWEST:
+        middle, scatter = float(np.median(lean)), float(np.median(np.abs(lean - np.median(lean))))
+        text = f"{len(lean)} edges that seem upright stand {abs(middle):.1f} degrees off the claimed vertical (median)."
+        if abs(middle) > _UPRIGHT_EDGES_DEG and scatter < abs(middle) / 2:
+            text += " If they are posts, walls or doors, roll or tilt is off."
+            found.append(Finding("warning", "upright edges", text))
+        else:
+            found.append(Finding("ok", "upright edges", text))
+    return found
+
+
+def _bulge_finding(calibration: Calibration, left: straight.LeftDistortion) -> Finding:
+    half_diagonal = float(np.linalg.norm(calibration.camera.size)) / 2
+    told = abs(left.corner_px) > _BULGE_SIGMA * left.spread_px
+    if told and abs(left.corner_px) > _BULGE * half_diagonal:
+        side = "bulge outwards, as a wide lens makes them" if left.corner_px < 0 else "are bent inwards"
+        text = (
+            f"{left.edges} long edges {side}: the distortion is off by {abs(left.corner_px):.0f} +- "
+            f"{left.spread_px:.0f} px in the corners. Calibrate the lens with from-board and give it by --lens."
+        )
+        return Finding("warning", "straight edges", text)
+    text = (
+        f"{left.edges} long edges show no distortion beyond the lens's: {abs(left.corner_px):.0f} +- "
+        f"{left.spread_px:.0f} px in the corners."
+    )
+    return Finding("ok" if left.spread_px < _BULGE * half_diagonal else "note", "straight edges", text)
 
 
 def examine_people(calibration: Calibration, sightings: UprightViews) -> list[Finding]:

@@ -3,7 +3,7 @@
 Everybody is a ruler that stands upright: feet, shoulders and ears of many people in many places fix the vertical's
 vanishing point and the horizon, and their statures the scale. All unknowns are estimated together, as the maximum of
 the posterior, by robust least squares (Gauss-Newton with a soft L1 loss): the camera, and for each person a stature
-drawn from what adults' are and a lean in the walking direction. The curvature there gives the covariance.
+drawn from what adults' are and a posture: a lean that lasts, ahead and aside. The curvature there gives the covariance.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from scipy.optimize import least_squares
 from torch import Tensor
 
 from mocap_video.calib import geometry
-from mocap_video.calib.accuracy import Uncertainty, uncertainty
+from mocap_video.calib.accuracy import RANGES_M, Uncertainty, uncertainty
 from mocap_video.calib.mount import Mount, pinhole, zoomed
-from mocap_video.calib.upright import ANKLES, EARS, SHOULDERS, STATURE_M, STATURE_SPREAD_M, UprightViews
+from mocap_video.calib.upright import ANKLES, EARS, SHOULDERS, STATURE_M, STATURE_SPREAD_M, UprightViews, measure
 from mocap_video.errors import CalibrationError
 from mocap_video.types import Calibration, Camera
 
@@ -34,8 +34,17 @@ _ZOOM_SPREAD = 0.30
 """What is believed before anybody is seen: mean and standard deviation of the tilt, roll about level, the logarithm of
 the height (m), and the logarithm of the focal length about that of a usual field of view."""
 
-_LEAN = (0.06, 0.05)
-"""By how much a walker's shoulders are ahead of the ankles' middle, m: mean over people and standard deviation."""
+_LEAN = 0.06
+"""By how much a walker's shoulders are ahead of the ankles' middle, m: mean over people."""
+
+_POSTURE = ((0.05, 0.10), (0.025, 0.10))
+"""How far people's lasting lean ahead and aside differs from that, m, standard deviation: of plain walkers, and what is
+to be added, divided by the number of people. Among many, one who bends, balances or carries stands out; alone, that
+looks like a tilt of the camera.
+"""
+
+_PERSON_S = 3.0
+"""Who is seen for less than this is hardly one person more: a lost track may go on under another number."""
 
 _SWAY, _BOB = 0.055, 0.020
 """Deviation of one view's shoulders from upright, across the body and along it, as shares of the body's length."""
@@ -43,15 +52,20 @@ _SWAY, _BOB = 0.055, 0.020
 _PIXEL_SHARE, _LEAST_PX = 0.016, 1.0
 """Error of the middle of two joints: a share of the body's length in the image, and at least so many px."""
 
-_REPEATS = 3.0
-"""Views of one person in one walk repeat each other's errors, and so do shoulders and ears: so many count as one."""
+_REPEATS, _REPEATS_S = 3.0, 0.4
+"""Views of one person in one walk repeat each other's errors, and so do shoulders and ears: so many count as one if
+they are so many seconds apart; nearer ones repeat them the more.
+"""
 
-_WALKS_M_S = 0.4
-"""Slower than about this a person's heading is not known."""
+_WALKS_M_S, _STANDS_M_S = 0.4, 0.1
+"""Slower than about the first, a person need not lean ahead; slower than the second, ahead is away from the camera."""
 
 _SOFT = 2.0
 _LOST = 30.0
 """Residual, in standard deviations, of a view whose feet are not on the ground at all."""
+
+_NOT_ENOUGH = 0.10
+"""A calibration that leaves places at 10 m open by more than this share (standard deviation) is little use."""
 
 _TILTS_DEG = (5.0, 15.0, 28.0, 45.0, 62.0)
 
@@ -59,7 +73,7 @@ _TILTS_DEG = (5.0, 15.0, 28.0, 45.0, 62.0)
 @dataclass(frozen=True)
 class PeopleFit:
     """A calibration from people: their ``stature (P)`` m in the order of their numbers; ``used`` of the ``sightings``
-    agree with it.
+    agree with it, of people seen for ``seen_s`` s in all, whose places are up to ``reach_m`` m apart.
     """
 
     calibration: Calibration
@@ -67,11 +81,20 @@ class PeopleFit:
     stature: np.ndarray
     sightings: int
     used: int
+    seen_s: float
+    reach_m: float
     focal_known: bool
 
     def warnings(self) -> list[str]:
         """Return what the user should know before trusting the result."""
         said = []
+        open_to = 2 * self.uncertainty.ground_m[1] / RANGES_M[1]
+        if open_to > 2 * _NOT_ENOUGH:
+            said.append(
+                f"this clip is not enough: places at {RANGES_M[1]:.0f} m are known to {open_to:.0%} only. "
+                f"{len(self.stature)} seen, for {self.seen_s:.0f} s in all, on {self.reach_m:.0f} m of ground: take a "
+                "clip in which several people walk plainly, near and far, left and right, to and fro; or from-points."
+            )
         if not self.focal_known and self.uncertainty.focal > 0.6 * _ZOOM_SPREAD:
             said.append(
                 "the people seen do not show the focal length: the field of view is hardly more than a guess. Give "
@@ -123,8 +146,21 @@ def calibrate_from_people(
         stature=best.x[free : free + problem.people],
         sightings=len(sightings),
         used=best.used,
+        seen_s=_seen_s(sightings),
+        reach_m=float(np.linalg.norm(np.ptp(_places(problem.calibration(best.x), sightings), axis=0))),
         focal_known=lens is not None,
     )
+
+
+def _places(calibration: Calibration, sightings: UprightViews) -> np.ndarray:
+    """Return where those stand (N,2) m who are on the ground."""
+    place = measure(calibration, sightings).place
+    return place[np.isfinite(place).all(-1)]
+
+
+def _seen_s(sightings: UprightViews) -> float:
+    """Return for how long (s) people were seen, all together."""
+    return sum(float(np.ptp(sightings.time_s[sightings.person == p])) for p in np.unique(sightings.person))
 
 
 def _usual_focal(size: tuple[int, int]) -> float:
@@ -140,8 +176,8 @@ class _Solution:
 
 
 class _Problem:
-    """The residuals. Unknowns ``x``: tilt, roll, logarithm of height, that of zoom if it is free; then one stature and
-    one lean for each person. World: the mount's frame, z up.
+    """The residuals. Unknowns ``x``: tilt, roll, logarithm of height, that of zoom if it is free; then for each
+    person a stature and how far the lean ahead and aside differs from the usual, m. World: the mount's frame, z up.
     """
 
     def __init__(
@@ -157,9 +193,13 @@ class _Problem:
         self._height = torch.tensor([SHOULDERS, EARS])[:, None]
         self._known = torch.isfinite(self._upper).all(-1)
         self._upper = torch.where(self._known[..., None], self._upper, 0.0)
-        self._axis, self._weight = _weights(sightings, lens)
+        self._repeats = _repeats(sightings)
+        self._axis, self._weight = _weights(sightings, lens, self._repeats)
         camera = [(_TILT[0], _TILT[1]), (0.0, _ROLL_SPREAD), _HEIGHT, (0.0, _ZOOM_SPREAD)][: self.free]
-        prior = np.array([*camera, *[(height_m, height_spread_m)] * self.people, *[_LEAN] * self.people])
+        independent = float(np.clip(_seen_s(sightings) / _PERSON_S, 1, self.people))
+        posture = [(0.0, usual + odd / independent) for usual, odd in _POSTURE]
+        each = [belief for belief in ((height_m, height_spread_m), *posture) for _ in range(self.people)]
+        prior = np.array([*camera, *each])
         self._mean, self._spread = torch.from_numpy(prior).unbind(-1)
 
     def calibration(self, x: np.ndarray) -> Calibration:
@@ -201,7 +241,7 @@ class _Problem:
             max_nfev=evaluations,
         )  # fmt: skip
         views = self._views(torch.from_numpy(found.x)[None])[0, 0]
-        used = int((views.norm(dim=-1) < 4 / np.sqrt(_REPEATS)).sum())
+        used = int((views.norm(dim=-1) < 4 / torch.sqrt(self._repeats)).sum())
         return _Solution(found.x, float(found.cost), np.linalg.pinv(found.jac.T @ found.jac), used)
 
     def _residuals(self, x: Tensor) -> Tensor:
@@ -214,15 +254,19 @@ class _Problem:
         zoom = torch.exp(x[:, 3]) if self.free == 4 else torch.ones(len(x), dtype=x.dtype)
         R = _rotations(x[:, 0], x[:, 1])
         center = torch.stack([0 * zoom, 0 * zoom, torch.exp(x[:, 2])], -1)
-        stature, lean = x[:, self.free :].unflatten(1, (2, self.people))[:, :, self._person].unbind(1)
+        stature, ahead, aside = x[:, self.free :].unflatten(1, (3, self.people))[:, :, self._person].unbind(1)
         up = torch.tensor([0.0, 0.0, 1.0], dtype=x.dtype)
         rays = geometry.ray_directions(self._feet / zoom[:, None, None], R[:, None])
         foot = geometry.intersect_plane(center[:, None], rays, up, -ANKLES * stature)
         seen = torch.isfinite(foot).all(-1)
         foot = torch.where(seen[..., None], foot, 0.0)
         step = (foot[:, self._after] - foot[:, self._before])[..., :2] / self._seconds[:, None]
-        ahead = step / torch.sqrt((step * step).sum(-1, keepdim=True) + _WALKS_M_S**2)
-        level = foot[:, None, :, :2] + (lean[..., None] * ahead)[:, None] * (self._height / SHOULDERS)[..., None]
+        lean = _LEAN * step / torch.sqrt((step * step).sum(-1, keepdim=True) + _WALKS_M_S**2)
+        heading = step + _STANDS_M_S * foot[..., :2] / foot[..., :2].norm(dim=-1, keepdim=True).clamp_min(0.1)
+        heading = heading / heading.norm(dim=-1, keepdim=True).clamp_min(1e-6)
+        left = torch.stack([-heading[..., 1], heading[..., 0]], -1)
+        lean = lean + ahead[..., None] * heading + aside[..., None] * left
+        level = foot[:, None, :, :2] + lean[:, None] * (self._height / SHOULDERS)[..., None]
         point = torch.cat([level, (stature[:, None] * self._height)[..., None]], -1)
         t = -(R @ center[..., None])[..., 0]
         xy, depth = geometry.project_normalized(point, R[:, None, None], t[:, None, None])
@@ -238,14 +282,24 @@ def _ideal(pixels: np.ndarray, lens: Camera) -> Tensor:
     return geometry.normalized_from_pixels(torch.from_numpy(pixels), lens)
 
 
-def _weights(sightings: UprightViews, lens: Camera) -> tuple[Tensor, Tensor]:
+def _repeats(sightings: UprightViews) -> Tensor:
+    """Return how many views like each of ``(N)`` count as one."""
+    repeats = np.full(len(sightings), _REPEATS)
+    for number in np.unique(sightings.person):
+        own = sightings.person == number
+        apart_s = np.ptp(sightings.time_s[own]) / max(own.sum() - 1, 1)
+        repeats[own] *= max(1.0, _REPEATS_S / max(apart_s, 1e-3))
+    return torch.from_numpy(np.minimum(repeats, _REPEATS * 15))
+
+
+def _weights(sightings: UprightViews, lens: Camera, repeats: Tensor) -> tuple[Tensor, Tensor]:
     """Return each body's direction ``(N,2)``, unit, and the inverse deviations ``(N,2)`` across it and along it."""
     feet, shoulders = _ideal(sightings.ankles, lens), _ideal(sightings.shoulders, lens)
     body = shoulders - feet
     length = body.norm(dim=-1, keepdim=True)
     noise = (_PIXEL_SHARE * length).clamp_min(_LEAST_PX / float(lens.K[0, 0]))
     deviation = torch.cat([torch.hypot(noise, share * length) for share in (_SWAY, _BOB)], -1)
-    return body / length, 1 / (np.sqrt(_REPEATS) * deviation)
+    return body / length, 1 / (torch.sqrt(repeats)[:, None] * deviation)
 
 
 def _neighbours(sightings: UprightViews) -> tuple[np.ndarray, np.ndarray, Tensor]:

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
 from mocap_video.artifacts import atomic_write
-from mocap_video.calib.examine import Finding, describe, examine_people, examine_view
+from mocap_video.calib.examine import Finding, describe, examine_edges, examine_people, examine_view
 from mocap_video.calib.files import calibration_for_size, camera_for_size, read_calibration, read_lens
 from mocap_video.calib.mount import pinhole
 from mocap_video.calib.optics import focal_from_hfov
@@ -68,6 +69,8 @@ def check(clip: Path, calib_path: Path, output: Path, progress: Progress, *, peo
     calibration = calibration_for_size(stored, video.size, calib_path=calib_path, clip_path=clip)
     findings = [_size_finding(stored, video), *examine_view(calibration)]
     sightings = see_people(clip, video, calibration, progress) if people else upright_views([], video.size)
+    first = next(iter(read_frames(clip)))
+    findings += examine_edges(calibration, cv2.cvtColor(first.rgb, cv2.COLOR_RGB2GRAY))
     if people:
         findings += examine_people(calibration, sightings)
     proof = output / PROOF_NAME

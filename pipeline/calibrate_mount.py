@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mocap_video.calib import optics
-from mocap_video.calib.accuracy import uncertainty
+from mocap_video.calib.accuracy import Uncertainty, uncertainty
 from mocap_video.calib.examine import describe, examine_view
 from mocap_video.calib.files import write_calibration
 from mocap_video.calib.mount import Mount, pinhole, zoomed
@@ -18,10 +18,10 @@ from mocap_video.pipeline.calibrate import Made, chosen_lens, write_proof
 from mocap_video.pipeline.video import probe, read_tags
 from mocap_video.types import Calibration, Camera, VideoInfo
 
-_BY_HAND = (np.radians(0.5), np.radians(0.5), 0.02)
+BY_HAND = (np.radians(0.5), np.radians(0.5), 0.02)
 """What a level and a tape are good for: tilt and roll (rad) and height (m), standard deviations."""
 
-_FOCAL_SPREAD = {"lens": 0.005, "hfov": 0.02, "sensor": 0.03, "equivalent": 0.06}
+FOCAL_SPREAD = {"lens": 0.005, "hfov": 0.02, "sensor": 0.03, "equivalent": 0.06}
 """How well each statement of the lens holds in a recording, relative standard deviation: modes crop."""
 
 
@@ -50,12 +50,7 @@ def from_mount(
     write_calibration(calibration, output)
     proof = output.with_suffix(".png")
     write_proof(clip, calibration, proof, examine_view(calibration), upright_views([], video.size))
-
-    def build(x: np.ndarray) -> Calibration:
-        changed = Mount(mount.height_m + x[2], mount.tilt_down + x[0], mount.roll + x[1])
-        return changed.calibration(zoomed(known, float(np.exp(x[3]))))
-
-    expected = uncertainty(build, np.zeros(4), np.diag(np.square([*_BY_HAND, spread])))
+    expected = expected_uncertainty(mount, known, spread)
     by_hand = "with tape and level used well (0.5 degrees, 2 cm):"
     return Made(
         path=output,
@@ -64,6 +59,18 @@ def from_mount(
         proof=proof,
         details={"uncertainty": vars(expected)},
     )
+
+
+def expected_uncertainty(mount: Mount, lens: Camera, focal_spread: float) -> Uncertainty:
+    """Return how well a camera on ``mount`` is known by tape and level used well, the focal length of ``lens`` to
+    ``focal_spread`` (relative standard deviation).
+    """
+
+    def build(x: np.ndarray) -> Calibration:
+        changed = Mount(mount.height_m + x[2], mount.tilt_down + x[0], mount.roll + x[1])
+        return changed.calibration(zoomed(lens, float(np.exp(x[3]))))
+
+    return uncertainty(build, np.zeros(4), np.diag(np.square([*BY_HAND, focal_spread])))
 
 
 def _lens(
@@ -83,10 +90,10 @@ def _lens(
         raise ConfigError("--lens, --hfov-deg, --focal-35mm, --sensor, --camera: expected one of them, got several.")
     given = chosen_lens(video, lens, hfov_deg)
     if given is not None:
-        return given, "as given", _FOCAL_SPREAD["lens" if lens else "hfov"]
+        return given, "as given", FOCAL_SPREAD["lens" if lens else "hfov"]
     if sensor is not None and focal_mm is not None:
         focal = optics.focal_from_sensor(video.size, sensor, focal_mm)
-        return pinhole(video.size, focal), f"{focal_mm:g} mm on a sensor of {sensor}", _FOCAL_SPREAD["sensor"]
+        return pinhole(video.size, focal), f"{focal_mm:g} mm on a sensor of {sensor}", FOCAL_SPREAD["sensor"]
     if focal_35mm is not None:
         found: tuple[float, str] | None = (focal_35mm, f"{focal_35mm:g} mm (35 mm equivalent)")
     elif camera is not None:
@@ -99,4 +106,4 @@ def _lens(
             "--sensor with --focal-mm."
         )
     focal = optics.focal_from_equivalent(video.size, found[0])
-    return pinhole(video.size, focal), found[1], _FOCAL_SPREAD["equivalent"]
+    return pinhole(video.size, focal), found[1], FOCAL_SPREAD["equivalent"]

@@ -84,7 +84,7 @@ def drawing(board: Board) -> np.ndarray:
     else:
         odd = (np.arange(rows)[:, None] + np.arange(columns)) % 2
         grey = np.kron(np.where(odd, _PAPER, _INK), np.ones((_TEXEL_PX, _TEXEL_PX))).astype(np.float32)
-    return cv2.copyMakeBorder(grey, *[_TEXEL_PX] * 4, cv2.BORDER_CONSTANT, value=_PAPER)
+    return np.pad(grey, _TEXEL_PX, constant_values=_PAPER)
 
 
 def held_up(board: Board, camera: Camera, rng: np.random.Generator, *, tilt_deg: float = 40.0) -> BoardPose:

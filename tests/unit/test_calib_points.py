@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from realdata import real_calibration, real_folder
 
 from mocap_video.calib.accuracy import RANGES_M, ground_errors
 from mocap_video.calib.checks import summarize
@@ -161,3 +162,18 @@ def test_points_files_are_refused_with_the_place(tmp_path: Path, text: str, said
     with pytest.raises(CalibrationError, match=said) as refused:
         read_points(tmp_path / "marks.yaml", SIZE)
     assert str(refused.value).startswith(str(tmp_path / "marks.yaml"))
+
+
+@pytest.mark.parametrize("view", ["cam01", "cam02", "cam03", "cam04"])
+def test_the_planar_twin_of_a_real_camera_is_caught(view: str) -> None:
+    """The deck of pose2sim_single: marks on one plane fit a camera below the ground as well as the one above."""
+    truth = real_calibration(real_folder("pose2sim_single") / f"{view}.yaml")
+    rng = np.random.default_rng(0)
+    deck = np.append(rng.uniform([-1.5, -0.4], [0.5, 0.4], (8, 2)), np.zeros((8, 1)), 1)
+    points = marked(truth, deck, rng, 0.5)
+    assert len(points.names) >= 6
+    fit = calibrate_from_points(points, truth.camera)
+    assert mount_of(fit.calibration).height_m == pytest.approx(mount_of(truth).height_m, rel=0.05)
+    below = MarkedPoints(points.names, points.world[:, [1, 0, 2]], points.pixels, points.size)
+    with pytest.raises(CalibrationError, match=r"fit to [01]\.\d px, but only for a camera below the ground"):
+        calibrate_from_points(below, truth.camera)
