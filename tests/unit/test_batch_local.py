@@ -74,7 +74,10 @@ def test_a_crash_says_where_in_the_log(tmp_path: Path) -> None:
 
 def test_a_hang_is_ended_at_its_time_limit_children_too(tmp_path: Path) -> None:
     ending, signs = end(tmp_path, "fork 1000", timeout_s=5)
-    assert ending == Ending(None, "took longer than 5 s (--timeout), in stage 'people'")
+    assert ending.exit_code is None
+    assert ending.reason.startswith("took longer than 5 s (--timeout), in stage"), (
+        "on a slow machine already at the start"
+    )
     assert not living_in_group(int(signs[0].worker.split()[1]))
 
 
