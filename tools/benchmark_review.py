@@ -3,7 +3,8 @@
     python tools/benchmark_review.py [--clips 1000] [--repeats 5]
 
 Needs the extra `dev` and Chromium. The results are made; two people of 2 s each. Wall-clock times are worth something
-on a machine that does nothing else; the processor's own time (of the server, and of the page's main thread) always is. ``tools/benchmark.py --assemble`` takes the part in.
+on a machine that does nothing else; the processor's own time (of the server, and of the page's main thread) always is.
+``tools/benchmark.py --assemble`` takes the part in.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def main() -> None:
         "|---|---|---|",
         f"| reading all results for the first time | {index[0]:.2f} | {index[1]:.2f} |",
         f"| starting again, nothing new | {again[0]:.2f} | {again[1]:.2f} |",
-        f"| from opening the page to its first rows, median of {options.repeats} | {page.shown:.2f} | {page.shown_cpu:.2f} |",
+        f"| from opening the page to its first rows, median | {page.shown:.2f} | {page.shown_cpu:.2f} |",
         f"| jumping elsewhere in the list until its rows are there, median | {page.jump:.2f} | {page.jump_cpu:.2f} |",
     ]
     OUTPUT.write_text("\n".join(lines) + "\n", encoding="utf-8")
