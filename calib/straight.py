@@ -129,7 +129,8 @@ def left_distortion(edges: Edges, camera: Camera) -> LeftDistortion | None:
         return None
     lever, bulge = lever[useful] / corner**3, -edges.bulge[useful]
     weight = np.ones(len(lever))
-    slope, scale = 0.0, _LEAST_PX
+    slope = 0.0
+    scale = _LEAST_PX
     for _ in range(20):  # what is curved in the world counts little
         slope = float((weight * lever * bulge).sum() / (weight * lever * lever).sum())
         off = bulge - slope * lever

@@ -380,8 +380,9 @@ class Tracker:
 def life_of(part: TrackPart) -> Life:
     """Return the life that ``part`` shows."""
     poses = part.poses
-    frames, times = poses.frames[[0, -1]].tolist(), poses.time_s[[0, -1]].tolist()
-    return Life(part.number, *frames, *times, len(poses))
+    first, last = (int(frame) for frame in poses.frames[[0, -1]])
+    begin_s, end_s = (float(time) for time in poses.time_s[[0, -1]])
+    return Life(part.number, first, last, begin_s, end_s, len(poses))
 
 
 def people_among(lives: Iterable[Life], config: TrackingConfig) -> list[Life]:

@@ -19,7 +19,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     allow_runner_checkpoints()
     try:
         stored = torch.load(path, map_location="cpu", weights_only=True)
-        stored["meta"]["training"], stored["state_dict"]
+        _ = stored["meta"]["training"], stored["state_dict"]
     except (OSError, RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
         raise ArtifactError(f"{path}: expected a checkpoint of the lifter's training ({error})") from error
     return stored

@@ -52,7 +52,11 @@ class _JoblibArray:
     dtype: np.dtype
 
 
-class _JoblibUnpickler(pickle._Unpickler):  # type: ignore[name-defined]  # the one in C cannot stop to read the bytes
+_PythonUnpickler: Any = vars(pickle)["_Unpickler"]
+"""The one in C cannot stop to read the bytes of an array."""
+
+
+class _JoblibUnpickler(_PythonUnpickler):
     """Reads what ``ArrayUnpickler`` reads, and arrays as joblib writes them, uncompressed."""
 
     def __init__(self, file: io.BufferedIOBase) -> None:

@@ -130,6 +130,9 @@ def sampled(shelf: ByPiece[Stretch], course: Course, rows: Sequence[int] | np.nd
         if low < high:
             mine = next(value for value in shelf[piece] if value.person == course.person)
             wanted = rows[low:high]
-            inside = slice(wanted[0] - start, wanted[-1] + 1 - start) if isinstance(wanted, range) else wanted - start
+            if isinstance(wanted, range):
+                inside = slice(wanted[0] - start, wanted[-1] + 1 - start)
+            else:
+                inside = np.asarray(wanted) - start
             parts.append(rows_of(mine, inside))
     return joined(parts)

@@ -111,8 +111,7 @@ def pretrain(
 
 @train.command(
     epilog=examples(
-        "mocap-video train finetune --bank prepared/train.safetensors "
-        "--start-from runs/stage1/weights.safetensors -o runs/stage2",
+        "mocap-video train finetune --bank train.safetensors --start-from stage1/weights.safetensors -o stage2",
     )
 )
 @stage_options("coco17_finetune")

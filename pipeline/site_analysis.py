@@ -16,7 +16,7 @@ import numpy as np
 from mocap_video.artifacts import atomic_write, digest_file, digest_of
 from mocap_video.errors import ArtifactError
 from mocap_video.pipeline.plan_picture import write_picture
-from mocap_video.pipeline.site import Site, Zone
+from mocap_video.pipeline.site import GroundTrack, Site, Zone
 
 FOLDER = "site"
 """Where, in a clip's results, its analysis lies."""
@@ -30,15 +30,6 @@ _DIGEST = ".digest"
 _NEEDED = ("time_s", "person", "x", "y", "z")
 _STEP_S = 1.0
 """Frames further apart than this are two appearances: the person was not followed between them (s)."""
-
-
-@dataclass(frozen=True)
-class GroundTrack:
-    """One person's way: ``time_s (T)`` s, increasing, and ``ground (T,2)`` m."""
-
-    person: int
-    time_s: np.ndarray
-    ground: np.ndarray
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from mocap_video.errors import ArtifactError
 from mocap_video.lifter.rotations import matrix_from_rotvec, rotvec_from_matrix
 from mocap_video.pipeline.pages_files import page_file, script, style
 from mocap_video.pipeline.plain_json import strict_json
-from mocap_video.pipeline.render_videos import FULL_TRUST
 from mocap_video.pipeline.results import PersonRecord, person_files, read_person
 from mocap_video.pipeline.results_folder import VIDEO_NAMES, PersonRows, read_people_csv, read_report
+from mocap_video.pipeline.trust import EVEN
 from mocap_video.pipeline.viewer_body import LightBody, light_body
 from mocap_video.pipeline.viewer_pack import Packed, hex_colour, pack, pack_scaled
 from mocap_video.skeletons import SMPL_PARENTS
@@ -154,7 +154,7 @@ def read_page_data(folder: Path) -> PageData:
         flags=flags,
         pose_every=pose_every,
         point_every=point_every,
-        full_trust=FULL_TRUST,
+        full_trust=EVEN,
         parents=SMPL_PARENTS,
         body=light_body() if any(person.has_mesh for person in people) else None,
         people=people,

@@ -76,7 +76,7 @@ def heads_of(keypoints: Keypoints2D) -> Heads | None:
     scale = np.interp(time_s, time_s[known], scale[known]) if known.any() else np.zeros(len(time_s))
     scale = _largest_nearby(scale, time_s)
     face = xy[:, _FACE]
-    seen = np.isfinite(face[..., 0]).any(1)
+    seen = np.asarray(np.isfinite(face[..., 0]).any(1))
     centre = np.where(seen[:, None], _mean(face), _over_shoulders(xy, scale))
     reach = np.nan_to_num(np.linalg.norm(face - centre[:, None], axis=-1)).max(1)
     radius = np.maximum(HEAD_RADIUS_M * scale, _PER_REACH * reach) * np.where(seen, 1.0, _UNSEEN)

@@ -275,7 +275,7 @@ def worst_px(truth: Camera, found: Camera) -> float:
     rays = [np.append(geometry.normalized_from_pixels(torch.from_numpy(grid), c).numpy(), np.ones((144, 1)), 1)
             for c in (truth, found)]  # fmt: skip
     unit = [r / np.linalg.norm(r, axis=-1, keepdims=True) for r in rays]
-    turn, _ = Rotation.align_vectors(unit[1], unit[0])
+    turn = Rotation.align_vectors(unit[1], unit[0])[0]
     turned = turn.apply(unit[0])
     again = geometry.pixels_from_normalized(torch.from_numpy(turned[:, :2] / turned[:, 2:]), found).numpy()
     return float(np.linalg.norm(again - grid, axis=-1).max())

@@ -30,7 +30,8 @@ STEPS = 6
 def step_s(config: TrainConfig, *, making: bool) -> float:
     """Return the median wall clock of a training step; without ``making``, of one whose sample was made before."""
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    model = LifterTraining(config).to(device)
+    model = LifterTraining(config)
+    model.to(device)
     optimizer = build_optimizer(model.denoiser, config.optimizer, config.rate, config.weight_decay)
     kept: list[Sample] = []
     make = training.make_samples

@@ -266,7 +266,8 @@ def _npz(arrays: dict[str, Any], *, compressed: bool = False) -> bytes:
 
 
 def _people_npz(work: Path) -> Subject:
-    from mocap_video.pipeline.export import write_joints_csv
+    from mocap_video.pipeline.formats.base import Take
+    from mocap_video.pipeline.formats.joints_csv import write_joints_csv
     from mocap_video.pipeline.results import read_person
 
     rng, frames = np.random.default_rng(2), 12
@@ -280,7 +281,7 @@ def _people_npz(work: Path) -> Subject:
     }  # fmt: skip
 
     def read(path: Path) -> object:
-        return write_joints_csv(read_person(path), work / "001.csv")
+        return write_joints_csv(Take(1, read_person(path), path, np.array([0.0, 0.0, 1.0])), work / "001.csv")
 
     return Subject([_npz(arrays), _npz(arrays, compressed=True)], ".npz", read)
 

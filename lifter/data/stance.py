@@ -107,8 +107,9 @@ def _leg(to_foot: Tensor, yaw: Tensor, R_pelvis: Tensor, rest: Tensor, side: int
     upper = cosine * along + (1 - cosine**2).sqrt() * across
     lower = torch.nn.functional.normalize(reach[..., None] * along - thigh * upper, dim=-1)
     straight = torch.nn.functional.normalize(knee - hip, dim=-1)
-    in_pelvis = [(R_pelvis.mT @ v[..., None])[..., 0] for v in (upper, lower)]
-    turn, bend = bent_limb(straight.expand_as(upper), *in_pelvis, upper.new_tensor([1.0, 0.0, 0.0]))
+    thigh_in_pelvis, shank_in_pelvis = ((R_pelvis.mT @ v[..., None])[..., 0] for v in (upper, lower))
+    hinge = upper.new_tensor([1.0, 0.0, 0.0])
+    turn, bend = bent_limb(straight.expand_as(upper), thigh_in_pelvis, shank_in_pelvis, hinge)
     R_hip, R_knee = matrix_from_rotvec(turn), matrix_from_rotvec(bend)
     flat = matrix_from_rotvec(torch.stack([torch.zeros_like(yaw), yaw, torch.zeros_like(yaw)], -1))[:, None]
     return R_hip, R_knee, (R_pelvis @ R_hip @ R_knee).mT @ flat

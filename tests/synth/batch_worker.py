@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from mocap_video.artifacts import RunLock, atomic_write
 from mocap_video.errors import VideoError
@@ -61,7 +62,7 @@ def _obey(order: str, rest: str) -> None:
         raise VideoError(rest)
 
 
-def job_of(clip: Path, output: Path, **options: float) -> Job:
+def job_of(clip: Path, output: Path, **options: Any) -> Job:
     """Return a job for ``clip``."""
     return Job(str(clip), "cam.yaml", str(output), **options)
 

@@ -61,7 +61,9 @@ def read_c3d(path: Path, _number: int) -> ReadBack:
         reader = c3d.Reader(stream)
         names = [label.strip() for label in reader.point_labels]
         points = np.stack([points for _, points, _ in reader.read_frames()])
-        assert reader.get("POINT:UNITS").string_value.strip() == "mm"
+        units = reader.get("POINT:UNITS")
+        assert units is not None
+        assert units.string_value.strip() == "mm"
         start, rate = reader.first_frame - 1, reader.point_rate
     assert (points[..., 3] >= 0).all()  # none is marked as missing
     return ReadBack(
@@ -87,7 +89,7 @@ def read_csv(path: Path, _number: int) -> ReadBack:
 
 
 def read_usd(path: Path, number: int) -> ReadBack:
-    from pxr import Usd, UsdGeom, UsdSkel
+    from pxr import Usd, UsdGeom, UsdSkel  # type: ignore[attr-defined]
 
     stage = Usd.Stage.Open(str(path))
     assert UsdGeom.GetStageUpAxis(stage) == "Y"

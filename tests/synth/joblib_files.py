@@ -24,7 +24,10 @@ class NumpyArrayWrapper:
 NumpyArrayWrapper.__module__ = "joblib.numpy_pickle"
 
 
-class _Pickler(pickle._Pickler):  # type: ignore[name-defined]
+_PythonPickler: Any = vars(pickle)["_Pickler"]
+
+
+class _Pickler(_PythonPickler):
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
         if not isinstance(obj, np.ndarray):
             super().save(obj, save_persistent_id)
