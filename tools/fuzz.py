@@ -5,7 +5,7 @@
 ``--cases`` small files: cam.yaml, site.yaml, the npz that `lift` reads, people/NNN.npz, store entries and manifests.
 ``--clips`` damaged copies of a clip are decoded whole, ``--runs`` of them go through the whole of `run`. Each case is
 made from the seed, the kind of file and its number alone, so one that fails can be made again: ``--only KIND:NUMBER``.
-Cases run in a process beside, which is watched: its death, or silence for five minutes, is counted against the case.
+Cases run in a process beside, which is watched: its death, or long silence, is counted against the case.
 ``--check`` writes no table. Exits with 1 if any case ended otherwise than it may.
 """
 
@@ -35,7 +35,8 @@ PAGE = Path(__file__).parents[1] / "docs" / "benchmarks" / "fuzz.md"
 KEPT = PAGE.with_suffix(".json")
 """What became of each kind the last time it was tried, for the table."""
 
-SILENCE_S = 300.0
+SILENCE_S = {"run": 1800.0}
+"""A case of which nothing is heard for so long hangs (s); 300 where nothing is said of its kind."""
 
 
 # --- the process that reads -----------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ def _told(kind: str, first: int, count: int, arguments: argparse.Namespace) -> I
             selector.register(process.stdout, selectors.EVENT_READ)
             pending, number = b"", first - 1
             while True:
-                if not selector.select(SILENCE_S):
+                if not selector.select(SILENCE_S.get(kind, 300.0)):
                     process.kill()
                     yield number + 1, "HANG", ""
                     return
