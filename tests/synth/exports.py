@@ -8,6 +8,7 @@ import struct
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def read_csv(path: Path, _number: int) -> ReadBack:
 
 
 def read_usd(path: Path, number: int) -> ReadBack:
-    from pxr import Usd, UsdGeom, UsdSkel  # type: ignore[attr-defined]
+    Usd, UsdGeom, UsdSkel = (import_module(f"pxr.{name}") for name in ("Usd", "UsdGeom", "UsdSkel"))  # without stubs
 
     stage = Usd.Stage.Open(str(path))
     assert UsdGeom.GetStageUpAxis(stage) == "Y"

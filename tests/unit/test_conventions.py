@@ -151,7 +151,8 @@ def test_bgr_lives_only_where_cv2_is_called() -> None:
 def test_only_the_video_module_decodes_or_encodes_video() -> None:
     coders = re.compile(r"\bav\.open\(|VideoCapture|cv2\.VideoWriter")
     users = {str(path.relative_to(ROOT)) for path in SOURCES if coders.search(path.read_text())}
-    assert users == {"pipeline/video.py"}
+    assert users == {"pipeline/video.py", "pipeline/joining.py"}
+    assert not re.search(r"\.(de|en)code\(", (ROOT / "pipeline/joining.py").read_text())  # it copies packets
 
 
 def test_every_test_that_the_page_names_exists() -> None:
