@@ -29,6 +29,7 @@ from av.video.stream import VideoStream
 from mocap_video.artifacts import atomic_write, storage_errors
 from mocap_video.errors import ConfigError, VideoError
 from mocap_video.pipeline.pictures import Orientation, orientation_of, rgb_of, yuv420_of
+from mocap_video.pipeline.time_stamps import repair_times
 from mocap_video.render.yuv import yuv420_from_rgb
 from mocap_video.types import Frame, StoredFrame, VideoInfo, Yuv420
 
@@ -39,8 +40,6 @@ TIME_BASE = Fraction(1, 90_000)
 _ENCODER_OPTIONS = {"preset": "superfast", "crf": "22", "profile": "high", "g": "60", "bf": "0"}
 _BT709 = 1  # the number that stands for BT.709 as matrix, primaries and transfer function alike
 
-_RESTART_S = 1.0
-"""Time stamps of neighbouring frames that step back by more than this are a clock that started again (seconds)."""
 
 _REORDER_S = 2.0
 """B-frames make packets come at most this much out of order (seconds); more means that the stamps are wrong."""
@@ -416,29 +415,6 @@ def _count_frames(path: Path, packets: _Packets) -> tuple[np.ndarray, int]:
     time_s = time_s - time_s[0]
     kept = np.isclose(given - given[0], time_s, rtol=0, atol=1e-6)
     return time_s, int((~kept).sum())
-
-
-def repair_times(time_s: np.ndarray, interval_s: float) -> np.ndarray:
-    """Return strictly increasing times ``(T)`` s for frames in display order whose stamps ``time_s (T)`` s fail.
-
-    NaN (no stamp) is filled in from the neighbours; where the clock starts again it goes on from the frame before;
-    stamps in the wrong order are put in order; frames of equal stamp share the time up to the next one evenly.
-    ``interval_s`` is the nominal time between frames.
-    """
-    index = np.arange(len(time_s))
-    known = np.isfinite(time_s)
-    if known.sum() < 2:
-        return index * interval_s
-    anchors, values = index[known], time_s[known]
-    times = np.interp(index, anchors, values)
-    times[: anchors[0]] -= (anchors[0] - index[: anchors[0]]) * interval_s
-    times[anchors[-1] + 1 :] += (index[anchors[-1] + 1 :] - anchors[-1]) * interval_s
-    step = np.diff(times)
-    times[1:] += np.cumsum(np.where(step < -_RESTART_S, interval_s - step, 0.0))
-    distinct, count = np.unique(times, return_counts=True)
-    room = np.diff(distinct, append=distinct[-1] + count[-1] * interval_s) / count
-    rank = index - np.repeat(np.cumsum(count) - count, count)
-    return np.repeat(distinct, count) + rank * np.repeat(room, count)
 
 
 def _decoded(container: InputContainer, stream: VideoStream, path: Path) -> Iterator[VideoFrame]:

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from mocap_video.errors import ConfigError, InputError, StorageError, VideoError
-from mocap_video.pipeline.video import Footage, VideoWriter, probe, read_frames, read_stored_frames, repair_times
+from mocap_video.pipeline.time_stamps import repair_times
+from mocap_video.pipeline.video import Footage, VideoWriter, probe, read_frames, read_stored_frames
 from mocap_video.render.yuv import yuv420_from_rgb
 from synth import videos
 
