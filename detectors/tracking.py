@@ -380,8 +380,9 @@ class Tracker:
 def life_of(part: TrackPart) -> Life:
     """Return the life that ``part`` shows."""
     poses = part.poses
-    frames, times = poses.frames[[0, -1]].tolist(), poses.time_s[[0, -1]].tolist()
-    return Life(part.number, *frames, *times, len(poses))
+    first_frame, last_frame = poses.frames[[0, -1]].tolist()
+    first_s, last_s = poses.time_s[[0, -1]].tolist()
+    return Life(part.number, first_frame, last_frame, first_s, last_s, len(poses))
 
 
 def people_among(lives: Iterable[Life], config: TrackingConfig) -> list[Life]:

@@ -134,7 +134,7 @@ class _Stages:
         """Lift everyone, each piece with what of its neighbours decides it."""
         with self.runner.in_pieces(LIFT, Motion3D) as pieces:
             for piece in range(len(self.tracks.keypoints)):
-                spans = self._spans(piece, lambda *rows: lifts.rows_needed(*rows, options))
+                spans = self._spans(piece, functools.partial(lifts.rows_needed, config=options))
                 inputs = (*self._scene(spans, self.tracks.keys), options, device, self.lifter.digest)
                 pieces.add(inputs, functools.partial(self._lifted, spans, options))
         return pieces.shelf
@@ -154,7 +154,7 @@ class _Stages:
         """Fit everyone's poses, each piece with what of its neighbours decides it."""
         with self.runner.in_pieces(FIT, BodyFit) as pieces:
             for piece in range(len(self.tracks.keypoints)):
-                spans = self._spans(piece, lambda *rows: fitting.rows_needed(*rows, self.config))
+                spans = self._spans(piece, functools.partial(fitting.rows_needed, config=self.config))
                 betas = [shapes[span.course.person] for span in spans]
                 inputs = (*self._scene(spans, self.tracks.keys, motions.keys), betas, self.config, self.body.digest)
                 pieces.add(inputs, functools.partial(self._fitted, spans, motions, betas))
@@ -185,8 +185,7 @@ class _Stages:
 
     def _shape(self, course: Course, motions: Shelf[Motion3D]) -> Shape:
         rows = fitting.shape_rows(course.time_s, self.config)
-        shelves = (self.tracks.keypoints, motions)
-        keypoints, motion = (sampled(shelf, course, rows) for shelf in shelves)
+        keypoints, motion = sampled(self.tracks.keypoints, course, rows), sampled(motions, course, rows)
         return Shape(course.person, fitting.fit_shape(keypoints, motion, self.calibration, self.body, self.config))
 
     def _fitted(

@@ -280,7 +280,8 @@ def test_parts_of_a_track_are_those_of_the_whole(body: BodyModel, rate: int) -> 
     parts = []
     for first, stop in itertools.pairwise(borders):
         start, end = rows_needed(time_s, first, stop, config)
-        keypoints, motion = (rows_of(value, slice(start, end)) for value in (walk.keypoints, walk.motion))
+        rows = slice(start, end)
+        keypoints, motion = rows_of(walk.keypoints, rows), rows_of(walk.motion, rows)
         part = FitPart(keypoints, motion, start, first, stop, time_s)
         parts += fit_parts([part], [whole.betas], walk.calibration, body, config)
     found = joined(parts)
