@@ -121,7 +121,7 @@ def gathered(shelf: ByPiece[Stretch], course: Course, first: int, stop: int) -> 
     return sampled(shelf, course, range(first, stop))
 
 
-def sampled(shelf: ByPiece[Stretch], course: Course, rows: Sequence[int] | np.ndarray) -> Stretch:
+def sampled(shelf: ByPiece[Stretch], course: Course, rows: range | np.ndarray) -> Stretch:
     """Return ``rows``, which increase, of the person of ``course`` from ``shelf``."""
     parts = []
     for piece in course.pieces:

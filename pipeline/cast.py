@@ -53,7 +53,7 @@ class Cast(Sequence[Person]):
         """Return rows ``first`` to before ``stop`` of the person of ``course``."""
         return self.sample(course, range(first, stop))
 
-    def sample(self, course: Course, rows: Sequence[int] | np.ndarray) -> Person:
+    def sample(self, course: Course, rows: range | np.ndarray) -> Person:
         """Return ``rows``, which increase, of the person of ``course``."""
         return Person(
             sampled(self.keypoints, course, rows),

@@ -16,7 +16,7 @@ import numpy as np
 from mocap_video.errors import ConfigError
 from mocap_video.types import StoredFrame
 
-_NOISE_FACTOR = 6.0
+_NOISE_FACTOR = 8.0
 _LEAST_STEP = 8.0
 """Grey levels that a pixel must differ by at least; more where the picture is noisy."""
 
@@ -83,7 +83,7 @@ class MotionWatch:
     def _small(self, luma: np.ndarray) -> np.ndarray:
         scale = min(1.0, self._config.width_px / luma.shape[1])
         small = cv2.resize(luma, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-        return cv2.GaussianBlur(small, (3, 3), 0).astype(np.float64)
+        return cv2.GaussianBlur(small.astype(np.float64), (3, 3), 0)
 
 
 def watch(frames: Iterable[StoredFrame], config: MotionGateConfig) -> Motion:
