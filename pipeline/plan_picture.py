@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from mocap_video.artifacts import atomic_write
 from mocap_video.errors import ConfigError
+from mocap_video.pipeline.ground_tracks import GroundTrack
 from mocap_video.pipeline.site import FloorPlan, Site
 from mocap_video.render.floor_plan import DrawnPath, DrawnZone, blank_plan, draw_plan
 from mocap_video.render.mesh import person_colour
-
-if TYPE_CHECKING:
-    from mocap_video.pipeline.site_analysis import GroundTrack
 
 MAX_PIXELS = 40_000_000
 """A plan larger than this is refused: a picture file can claim any size."""
