@@ -78,6 +78,7 @@ class RayWorkers:
             if stop.is_set() or time.monotonic() > deadline:
                 self._discard(slot)
                 return Ending(None, "stopped" if stop.is_set() else f"took longer than {job.timeout_s:g} s (--timeout)")
+        self._pass_on(slot, tell)
         try:
             return self._ray.get(running)
         except self._ray.exceptions.RayError as error:
@@ -136,6 +137,7 @@ class _ClipWorker:
         def tell(sign: Sign) -> None:
             self._board.put.remote(slot, dataclasses.replace(sign, worker=worker))
 
+        tell(Sign("start"))
         try:
             with _logged(job):
                 ending = perform(job, RelayedProgress(tell))

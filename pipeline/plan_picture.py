@@ -10,7 +10,8 @@ from PIL import Image
 
 from mocap_video.artifacts import atomic_write
 from mocap_video.errors import ConfigError
-from mocap_video.pipeline.site import FloorPlan, GroundTrack, Site
+from mocap_video.pipeline.ground_tracks import GroundTrack
+from mocap_video.pipeline.site import FloorPlan, Site
 from mocap_video.render.floor_plan import DrawnPath, DrawnZone, blank_plan, draw_plan
 from mocap_video.render.mesh import person_colour
 

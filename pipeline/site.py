@@ -38,15 +38,6 @@ _FOLDER_NAME = re.compile(r"[^\x00-\x1f\x7f/\\.][^\x00-\x1f\x7f/\\]{0,99}")
 
 
 @dataclass(frozen=True)
-class GroundTrack:
-    """One person's way: ``time_s (T)`` s, increasing, and ``ground (T,2)`` m."""
-
-    person: int
-    time_s: np.ndarray
-    ground: np.ndarray
-
-
-@dataclass(frozen=True)
 class CameraEntry:
     """One camera of a site. ``calib``: its cam.yaml, None where each recording has one beside it; ``recordings``:
     globs, paths or URLs; ``arguments``: what ``run`` is given besides, as typed.

@@ -61,8 +61,8 @@ def write_bad_site(folder: Path, rendered: Site, output: Path) -> Path:
     shown = [frame.rgb for frame in islice(read_frames(rendered.clip), FRAMES)]
     grey = [np.repeat(frame.mean(-1, keepdims=True).astype(np.uint8), 3, -1) for frame in shown]
     good = make_video(deck / f"{GOOD_NAME}.mp4", FRAMES, size=size, rate=25, frames=shown)
-    uneven = np.cumsum([0.0, 0.04, 0.05, 0.03, 0.06, 0.04, 0.08, 0.04, 0.04, 0.02, 0.06, 0.04]).tolist()
-    make_video(deck / "variable rate.mp4", FRAMES, size=size, times_s=uneven, frames=shown)
+    uneven = np.cumsum([0.0, 0.04, 0.05, 0.03, 0.06, 0.04, 0.08, 0.04, 0.04, 0.02, 0.06, 0.04])
+    make_video(deck / "variable rate.mp4", FRAMES, size=size, times_s=uneven.tolist(), frames=shown)
     make_video(deck / "rotated.mp4", FRAMES, size=size, rate=25, frames=shown, rotation_deg=90)
     make_video(deck / "ten bits.mp4", FRAMES, size=size, rate=25, frames=shown, pix_fmt="yuv420p10le")
     make_video(deck / "grey.mp4", FRAMES, size=size, rate=25, frames=grey, pix_fmt="gray")

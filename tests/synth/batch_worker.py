@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from mocap_video.artifacts import RunLock, atomic_write
 from mocap_video.errors import VideoError
@@ -62,9 +61,9 @@ def _obey(order: str, rest: str) -> None:
         raise VideoError(rest)
 
 
-def job_of(clip: Path, output: Path, **options: Any) -> Job:
+def job_of(clip: Path, output: Path, timeout_s: float = 86_400.0) -> Job:
     """Return a job for ``clip``."""
-    return Job(str(clip), "cam.yaml", str(output), **options)
+    return Job(str(clip), "cam.yaml", str(output), timeout_s=timeout_s)
 
 
 def living_in_group(group: int) -> list[int]:

@@ -30,10 +30,12 @@ def _pretended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch_local, "_CODE", batch_worker.code())
 
 
-def end(folder: Path, order: str, stop: threading.Event | None = None, **options: float) -> tuple[Ending, list[Sign]]:
+def end(
+    folder: Path, order: str, stop: threading.Event | None = None, timeout_s: float = 900.0
+) -> tuple[Ending, list[Sign]]:
     clip, signs = folder / "clip.mp4", []
     clip.write_text(order)
-    job = batch_worker.job_of(clip, folder / "out", **options)
+    job = batch_worker.job_of(clip, folder / "out", timeout_s)
     with LocalWorkers(1) as workers:
         return workers.run(job, 0, signs.append, stop or threading.Event()), signs
 

@@ -13,16 +13,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mocap_video.errors import ArtifactError, ConfigError
+from mocap_video.pipeline.ground_tracks import GroundTrack, read_tracks
 from mocap_video.pipeline.plan_picture import check_plan
 from mocap_video.pipeline.results import CSV_HEADER, write_people_csv
 from mocap_video.pipeline.site import FloorPlan, Site, Zone
 from mocap_video.pipeline.site_analysis import (
     AnalysedClip,
-    GroundTrack,
     analyse_clip,
     distances,
     inside,
-    read_tracks,
     stay_in,
     sum_up,
 )
