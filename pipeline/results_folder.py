@@ -54,10 +54,13 @@ def read_people_csv(path: Path) -> dict[int, PersonRows]:
     try:
         with path.open(encoding="utf-8", newline="") as stream:
             rows = csv.reader(stream)
-            column = {name: place for place, name in enumerate(next(rows))}
+            header = next(rows)
+            column = {name: place for place, name in enumerate(header)}
             numbers = [column[name] for name in ("time_s", "x", "y", "z", "speed", "trust")]
             person, contact, flags = column["person"], column["contact"], column.get("flags")
             for row in rows:
+                if len(row) != len(header):
+                    raise ValueError(f"line {rows.line_num}: {len(row)} columns, not {len(header)}")
                 values = [float(row[place] or "nan") for place in numbers]
                 raised = () if flags is None or not row[flags] else tuple(row[flags].split(";"))
                 gathered.setdefault(int(row[person]), []).append((values, row[contact], raised))

@@ -66,8 +66,9 @@ def _let_run_check(field: Field, arguments: list[str]) -> None:
 
     try:
         run.make_context("run", ["clip", "--calib=cam.yaml", *arguments])
-    except click.ClickException as error:
-        raise field.kind.error(f"{field.file}: {field.key}: {error.format_message()}") from error
+    except (click.ClickException, MocapVideoError) as error:
+        said = error.format_message() if isinstance(error, click.ClickException) else str(error)
+        raise field.kind.error(f"{field.file}: {field.key}: {said}") from error
 
 
 def check_config(arguments: tuple[str, ...], where: str) -> None:

@@ -173,6 +173,7 @@ def assess(person: Person, calibration: Calibration) -> Trust:
     """
     signs = signs_of(person, calibration)
     score = load_model().score(terms_of(signs))
+    score = np.where(signs.unseen_s > CONTEXT_S, 0.0, score)  # so long after the last sight nothing vouches for it
     return Trust(score, _flags(signs, score))
 
 

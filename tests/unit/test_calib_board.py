@@ -193,12 +193,12 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng, camera = np.random.default_rng(9), LENSES["barrel"]
     photographer = BoardPhotographer(BOARD, camera, fine=2)
     (folder / "moved").mkdir()
-    for number in range(9):
+    for number in range(16):
         picture = photographer.picture(held_up(BOARD, camera, rng), rng)
         cv2.imwrite(str(folder / "moved" / f"{number}.png"), picture)
     large = Board(9, 6, 0.12)
     site = Mount(2.6, np.radians(22), 0.0).calibration(camera)
-    lies = BoardPhotographer(large, camera, fine=2).picture(lying(large, site, 4.0, 15), rng)
+    lies = BoardPhotographer(large, camera, fine=2).picture(lying(large, site, 3.0, 15), rng)
     for name, picture in (("lying.mp4", lies), ("nothing.mp4", np.full(SIZE[::-1], 120, np.uint8))):
         with VideoWriter(folder / name, SIZE) as video:
             for frame in range(3):
