@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -23,3 +24,10 @@ def _no_error_is_logged(request: pytest.FixtureRequest, caplog: pytest.LogCaptur
     errors = [f"{record.name}: {record.getMessage()}" for record in records if record.levelno >= logging.ERROR]
     if errors:
         pytest.fail("logged at ERROR: " + "; ".join(errors))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ctrl_c() -> None:
+    """Let programs that tests start be stopped by Ctrl-C, which a shell has its jobs in the background ignore."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)

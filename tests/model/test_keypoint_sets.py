@@ -25,7 +25,8 @@ from mocap_video.lifter.network import NetworkConfig
 from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.lifter.training import TrainConfig, build_runner, export_weights
 from mocap_video.lifter.views import build_scene
-from mocap_video.skeletons import COCO17, H36M17, SKELETONS, Skeleton
+from mocap_video.lifter.weights import shipped_weights
+from mocap_video.skeletons import COCO17, H36M17, SKELETONS, SMPL24, Skeleton
 from mocap_video.types import Keypoints2D
 
 BODY = load_body()
@@ -78,6 +79,23 @@ def test_a_set_that_the_body_or_the_noise_does_not_know_is_refused() -> None:
     xy, seen = torch.zeros(1, 4, 17, 2), torch.ones(1, 4, 17, dtype=torch.bool)
     with pytest.raises(ConfigError, match="tail"):
         corrupt(xy, seen, torch.ones(1, 4), torch.arange(4)[None] / 30, unknown, DETECTOR_LIKE)
+
+
+def test_the_shipped_smpl24_weights_lift_someone_who_stands() -> None:
+    lifter = load_lifter(shipped_weights("smpl24"))
+    assert lifter.skeleton is SMPL24
+    posed = BODY.pose(torch.zeros(10), matrix_from_rotvec(HANGING), torch.tensor([0.5, 0.895, 6.0]))
+    site_joints = keypoints(posed, SMPL24)[:, [0, 2, 1]].double()  # +z up, 6 m ahead of the camera along +y
+    calibration, count = site(), 24
+    xy, _ = geometry.project(site_joints, calibration.camera)
+    time_s = np.arange(count) / 15
+    seen = Keypoints2D(
+        1, "smpl24", np.arange(count), time_s, np.repeat(xy.numpy()[None], count, 0), np.ones((count, 24))
+    )
+    (motion,) = lift([seen], calibration, lifter, LiftConfig())
+    error = np.linalg.norm(motion.joints - site_joints.numpy(), axis=-1)
+    assert error.mean() < 0.2  # m
+    assert motion.spread.min() > 0
 
 
 def test_human36m_is_trained_exported_lifted_and_fitted(tmp_path: Path) -> None:

@@ -93,7 +93,9 @@ def test_from_mount_and_check(tmp_path: Path, clip: Path) -> None:
     result = calib("check", clip, "--calib", cam, "-o", tmp_path / "proof", "--no-people", "--json")
     assert result.exit_code == 0, result.output
     found = json.loads(result.stdout)
-    assert {"size", "mount", "resolution", "mirror twin", "straight edges"} == {finding["topic"] for finding in found["findings"]}
+    assert {"size", "mount", "resolution", "mirror twin", "straight edges"} == {
+        finding["topic"] for finding in found["findings"]
+    }
     assert Image.open(found["proof"]).size[0] == 1600
 
 
