@@ -30,6 +30,20 @@ CORES_EACH = 4
 _LOOK_EVERY_S = 0.3
 
 
+def _knock(address: str) -> None:
+    """Raise ``ClusterError`` at once where nothing listens at ``HOST:PORT``; Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not (host and port.isdigit()):
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ClusterError(
+            f"--ray {address}: no Ray cluster answers ({error}). Start one with `ray start --head`, or use "
+            f"--ray {LOCAL}."
+        ) from error
+
+
 class RayWorkers:
     """``with RayWorkers(address) as workers: ...``: a worker for each GPU of the cluster, or for each four cores.
 
@@ -45,6 +59,7 @@ class RayWorkers:
         self.retries = 2
 
     def __enter__(self) -> RayWorkers:
+        _knock(self._address)
         local = {"num_cpus": max(usable_cores(), self._wanted or 1)} if self._address == LOCAL else {}
         try:
             self._ray.init(self._address, include_dashboard=False, logging_level=logging.ERROR, log_to_driver=False,
