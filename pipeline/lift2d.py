@@ -46,13 +46,14 @@ def read_source(source: KeypointSource) -> Sightings:
     """Return what ``source`` says.
 
     Every breach of its format is a ``KeypointsError`` that names what was expected and got; ``MissingAsset`` says that
-    no weights lift the joint set.
+    the joint set cannot be lifted.
     """
     sightings = read_sightings(source.path, kind=source.kind, layout=source.layout)
     if sightings.skeleton not in LIFTABLE:
         raise MissingAsset(
-            f"{source.path}: skeleton {sightings.skeleton}: no weights that lift it are shipped yet, only those for "
-            f"{', '.join(LIFTABLE)}. Convert the keypoints to {LIFTABLE[0]}."
+            f"{source.path}: skeleton {sightings.skeleton}: results hold {', '.join(LIFTABLE)}, and `lift` "
+            f"takes no other set yet. Convert the keypoints to {LIFTABLE[0]}, or lift them from Python "
+            "(docs/keypoint_sets.md)."
         )
     return sightings
 

@@ -69,17 +69,17 @@ def test_the_results_are_those_of_run_without_videos(lifted: tuple[Path, Path]) 
     assert (record.keypoints2d[15:25, 9:11, 2] == 0).all()
     assert record.mocap_framerate == pytest.approx(25.0)
     report = json.loads((output / "report.json").read_text())
-    assert [stage["name"] for stage in report["stages"]] == ["lift", "fit"]
+    assert [stage["name"] for stage in report["stages"]] == ["lift", "shape", "fit"]
     assert report["clip"]["path"] == str(path)
     assert (output / "export" / "001.csv").is_file()
     assert not list(output.glob("*.mp4"))
 
 
-def test_a_second_lift_reuses_both_stages_and_prints_its_report(site: Site, lifted: tuple[Path, Path]) -> None:
+def test_a_second_lift_reuses_every_stage_and_prints_its_report(site: Site, lifted: tuple[Path, Path]) -> None:
     path, output = lifted
     result = lift(path, site.calib, output, "--json")
     assert result.exit_code == 0
-    assert [stage["reused"] for stage in json.loads(result.stdout)["stages"]] == [True, True]
+    assert [stage["reused"] for stage in json.loads(result.stdout)["stages"]] == [True, True, True]
 
 
 def test_keypoints_of_run_lift_to_what_run_gave(first_run: Run, tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_smpl24_exits_4_and_says_what_is_missing(site: Site, tmp_path: Path) -> 
     np.savez(path, keypoints2d=np.full((4, 24, 3), [50.0, 60.0, 1.0]), time_s=np.arange(4.0))
     result = lift(path, site.calib, tmp_path / "out", "--skeleton", "smpl24")
     assert result.exit_code == 4
-    assert "no weights that lift it are shipped yet" in result.stderr
+    assert "`lift` takes no other set yet" in result.stderr
     assert not (tmp_path / "out" / "report.json").exists()
 
 
