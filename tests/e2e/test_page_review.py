@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ReviewServer]:
     folder = tmp_path_factory.mktemp("review")
     template = write_clip(folder / "template", walker(1), walker(2, 1.2))
     write_many(folder / "results", COUNT, template)
-    write_clip(folder / "results" / NASTY, walker(8), videos=True)
+    write_clip(folder / "results" / NASTY, walker(8), videos=True, flagging=lambda _person, _frame: ())
     serving = ReviewServer(folder / "results", 0)
     thread = threading.Thread(target=serving.run, daemon=True)
     thread.start()

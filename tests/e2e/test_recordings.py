@@ -222,7 +222,7 @@ def test_the_motion_gate_skips_what_is_empty_and_says_so(site: Site, cut: Settin
         for frame in frames:
             writer.write(frame.rgb, lead_s + frame.time_s)
     gate = replace(cut.config.gate, on=True)
-    config = replace(cut.config, gate=gate, pieces=PiecesConfig(8.0))
+    config = replace(cut.config, gate=gate, pieces=PiecesConfig(16.0))
     progress = Notes()
     result = run_clip(Clip(clip), site.calib, tmp_path / "out", replace(cut, config=config), progress)
     skipped = report_of(tmp_path / "out")["skipped_s"]
