@@ -26,6 +26,7 @@ from mocap_video.lifter.fit_energy import (
     FitConfig,
     Term,
     Windows,
+    balance_term,
     contact_terms,
     contacts,
     frame_terms,
@@ -361,9 +362,11 @@ class _Fitter:
         free = frame_terms(seen, self.at, self.prior, config) + motion_terms(seen, self.at, config)
         terms = [*free, ground_term(seen, self.at, config.touch_sd_m)]
         pose = minimize(self.body, shape, pose, terms, self.skeleton, config.pose_iterations)
-        soles = self.body.pose(shape, pose.rotations, pose.transl).soles
-        standing = contact_terms(contacts(soles, seen.step_s, config), seen, self.at, config)
-        terms = [*free, ground_term(seen, self.at, config.penetration_sd_m), *standing]
+        posed = self.body.pose(shape, pose.rotations, pose.transl)
+        contact = contacts(posed.soles, seen.step_s, config)
+        standing = contact_terms(contact, seen, self.at, config)
+        balance = balance_term(contact, posed.joints, stature(self.body, betas), seen, self.at, config)
+        terms = [*free, ground_term(seen, self.at, config.penetration_sd_m), *standing, balance]
         return minimize(self.body, shape, pose, terms, self.skeleton, config.contact_iterations)
 
     def _stacked(self, pieces: Sequence[_Track]) -> Windows:

@@ -29,7 +29,8 @@ class FitConfig:
     its own spread; ``root_sd_m``: of a frame's lifted joints together; ``pixel_sd_m``: of a keypoint, in metres where
     the joint is. ``acceleration_sd``: of the torso, m/s^2 (limbs have more, see ``ACCELERATION_FACTOR``);
     ``turn_acceleration_sd``: of each joint's rotation vector, rad/s^2. ``penetration_sd_m``, ``touch_sd_m``,
-    ``slide_sd_mps``: soles on the ground. A sole stands below ``contact_height_m`` and ``contact_speed_mps``.
+    ``slide_sd_mps``: soles on the ground. ``balance_sd_m``: of the centre of mass
+    from above the soles that carry, and ``balance_s`` more for each m/s at which it moves. A sole stands below ``contact_height_m`` and ``contact_speed_mps``.
     ``shape_weight``: of each squared beta, per frame. ``lifted_share``: what counts of lifted joints and usual poses
     where the shape is fitted on the ground. Poses are solved at ``rate_hz`` or less and interpolated to the
     frames between. ``window_frames`` and ``overlap_frames`` cut long tracks;
@@ -47,6 +48,8 @@ class FitConfig:
     penetration_sd_m: float = 0.003
     touch_sd_m: float = 0.01
     slide_sd_mps: float = 0.03
+    balance_sd_m: float = 0.03
+    balance_s: float = 0.4
     contact_height_m: float = 0.07
     contact_speed_mps: float = 0.4
     shape_weight: float = 0.3
@@ -100,8 +103,40 @@ ACCELERATION_FACTOR = {
 root mean squares over recorded motion."""
 
 _JOINT_CLEARANCE_M = 0.02
+
+_UPRIGHT, _UPRIGHT_SD = 0.47, 0.015
+"""The centre of mass of who stands is higher than this share of the stature (0.56 when straight, 0.4 on a chair)."""
+
 _TAIL = {"square": 1.0, "huber": 4.0, "cauchy": 9.0}
 """Squared deviations beyond which a loss grows slower than its square."""
+
+
+def _masses() -> Tensor:
+    """Return each joint's share of the body's mass ``(24)``: every segment's, divided so that its centre is right.
+
+    Shares and centres after de Leva (1996), the mean of women and men; the trunk's is spread along the spine.
+    """
+    mass = dict.fromkeys(SMPL24.names, 0.0)
+
+    def add(share: float, upper: str, lower: str, down: float) -> None:
+        for side in ("left_", "right_"):
+            mass[side + upper] += share * (1 - down)
+            mass[side + lower] += share * down
+
+    add(0.1447, "hip", "knee", 0.385)
+    add(0.0457, "knee", "ankle", 0.443)
+    add(0.0133, "ankle", "foot", 0.5)
+    add(0.0263, "shoulder", "elbow", 0.577)
+    add(0.0150, "elbow", "wrist", 0.457)
+    add(0.0059, "wrist", "hand", 0.5)
+    mass["head"] += 0.0681
+    for joint, share in (("pelvis", 0.26), ("spine1", 0.19), ("spine2", 0.19), ("spine3", 0.36)):
+        mass[joint] += 0.4301 * share
+    shares = torch.tensor(list(mass.values()))
+    return shares / shares.sum()
+
+
+MASS = _masses()
 
 
 @dataclass(frozen=True)
@@ -260,6 +295,28 @@ def contact_terms(contact: Tensor, seen: Windows, at: Layout, config: FitConfig)
     return terms
 
 
+def balance_term(
+    contact: Tensor, joints: Tensor, stature_m: Tensor, seen: Windows, at: Layout, config: FitConfig
+) -> Term:
+    """Return what keeps the centre of mass of who stands above the soles that carry, ``contact (B,L,6)`` in [0, 1].
+
+    ``joints (B,L,24,3)`` m, as posed so far, tell how fast and how high the centre of mass is: the faster, the farther
+    it may be from the feet, and whoever is low for a stature of ``stature_m (B)`` m may be seated.
+    """
+    mass = MASS.to(joints)
+    center = (mass[:, None] * joints).sum(-2)
+    share = (contact / contact.sum(-1, keepdim=True).clamp_min(1e-6))[..., None, None]
+
+    def lean(stack: Tensor) -> Tensor:
+        carried = (share * stack[..., at.soles, ::2, :]).sum(-3)
+        return (mass[:, None, None] * stack[..., at.joints, ::2, :]).sum(-3) - carried
+
+    upright = torch.sigmoid((center[..., 1] / stature_m[:, None] - _UPRIGHT) / _UPRIGHT_SD)
+    carries = contact.amax(-1) * upright * seen.valid
+    zero, sd = seen.joints.new_zeros(()), config.balance_sd_m + config.balance_s * _speed(center[..., ::2], seen.step_s)
+    return Term(lean, zero, zero, (sd**-2)[..., None], carries[..., None], 2, "cauchy")
+
+
 def lowest_soles(soles: Tensor, config: FitConfig) -> Tensor:
     """Return how surely each sole point ``(B,L,6)`` of ``soles (B,L,6,3)`` m carries in a single frame: the lowest."""
     height = soles[..., 1]
@@ -272,9 +329,13 @@ def contacts(soles: Tensor, step_s: Tensor, config: FitConfig) -> Tensor:
     low = torch.sigmoid((config.contact_height_m - soles[..., 1]) / 0.01)
     if soles.shape[1] < 2:
         return low
-    speed = (soles.diff(dim=1) / step_s[..., None, None]).norm(dim=-1)
-    before, after = torch.cat([speed[:, :1], speed], 1), torch.cat([speed, speed[:, -1:]], 1)
-    return low * torch.sigmoid((config.contact_speed_mps - torch.minimum(before, after)) / 0.05)
+    return low * torch.sigmoid((config.contact_speed_mps - _speed(soles, step_s)) / 0.05)
+
+
+def _speed(points: Tensor, step_s: Tensor) -> Tensor:
+    """Return the speed ``(B,L,...)`` m/s of ``points (B,L,...,k)`` m: of the step before or after, the slower."""
+    speed = (points.diff(dim=1) / step_s.reshape(*step_s.shape, *[1] * (points.ndim - 2))).norm(dim=-1)
+    return torch.minimum(torch.cat([speed[:, :1], speed], 1), torch.cat([speed, speed[:, -1:]], 1))
 
 
 def _second_difference(step_s: Tensor) -> Tensor:
