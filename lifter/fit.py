@@ -11,6 +11,7 @@ Works in the camera's canonical frame and answers in the site world's axes.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -178,14 +179,14 @@ def fit_parts(
     shapes = torch.as_tensor(np.stack(betas)).to(config.device, torch.float64)
     tracks = [_track(part.keypoints, part.motion, calibration, config) for part in parts]
     plans = [_plan(part.time_s, part.first, part.stop, config) for part in parts]
-    with _one_thread():
+    with _one_thread() as threads:
         solved = [
             _pick(track, torch.as_tensor(plan.solved[plan.start : plan.stop] - part.row, device=config.device))
             for track, plan, part in zip(tracks, plans, parts, strict=True)
         ]
         poses = [
             _wanted(pose, plan, part)
-            for pose, plan, part in zip(fitter.poses(solved, plans, shapes), plans, parts, strict=True)
+            for pose, plan, part in zip(fitter.poses(solved, plans, shapes, threads), plans, parts, strict=True)
         ]
     return [
         _result(part, fitter.body, shapes[i], poses[i], tracks[i], calibration, fitter.skeleton)
@@ -231,12 +232,14 @@ def stature(body: BodyModel, betas: Tensor) -> Tensor:
 
 
 @contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: the fit's matrices are small, and handing them round costs more than it gives."""
+def _one_thread() -> Iterator[int]:
+    """Keep torch to one thread: the fit's matrices are small, and handing them round costs more than it gives. Yield
+    how many it had: windows are shared out among these.
+    """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        yield
+        yield threads
     finally:
         torch.set_num_threads(threads)
 
@@ -340,19 +343,27 @@ class _Fitter:
         iterations = self.config.shape_iterations
         return minimize_with_shape(self.body, betas, pose, terms, self.skeleton, shape_cost, iterations)
 
-    def poses(self, tracks: Sequence[_Track], plans: Sequence[_Plan], betas: Tensor) -> list[Pose]:
+    def poses(self, tracks: Sequence[_Track], plans: Sequence[_Plan], betas: Tensor, threads: int) -> list[Pose]:
         """Return every person's pose, leading dimension that of the track, windows blended where they overlap."""
         cuts = [_Cut(i, *window) for i, plan in enumerate(plans) for window in plan.windows]
         blends = [_Blend.empty(track) for track in tracks]
-        size = max(1, self.config.batch_frames // max(cut.stop - cut.start for cut in cuts))
-        for first in range(0, len(cuts), size):
-            batch = cuts[first : first + size]
-            places = [slice(c.start - plans[c.person].start, c.stop - plans[c.person].start) for c in batch]
-            pieces = [_pick(tracks[c.person], here) for c, here in zip(batch, places, strict=True)]
-            pose = self._fit_windows(pieces, betas[[c.person for c in batch]])
-            for b, cut in enumerate(batch):
-                weight = _weights(cut, len(plans[cut.person].solved), self.config.overlap_frames)
-                blends[cut.person].add(places[b], weight, pose.rotations[b], pose.transl[b])
+        threads = 1 if self.config.device != "cpu" else threads
+        most = self.config.batch_frames // threads // max(cut.stop - cut.start for cut in cuts)
+        size = max(1, min(most, -(-len(cuts) // threads)))
+        batches = [cuts[first : first + size] for first in range(0, len(cuts), size)]
+
+        def place(cut: _Cut) -> slice:
+            return slice(cut.start - plans[cut.person].start, cut.stop - plans[cut.person].start)
+
+        def fitted(batch: Sequence[_Cut]) -> Pose:
+            pieces = [_pick(tracks[cut.person], place(cut)) for cut in batch]
+            return self._fit_windows(pieces, betas[[cut.person for cut in batch]])
+
+        with ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+            for batch, pose in zip(batches, pool.map(fitted, batches), strict=True):
+                for b, cut in enumerate(batch):
+                    weight = _weights(cut, len(plans[cut.person].solved), self.config.overlap_frames)
+                    blends[cut.person].add(place(cut), weight, pose.rotations[b], pose.transl[b])
         return [blend.pose() for blend in blends]
 
     def _fit_windows(self, pieces: Sequence[_Track], betas: Tensor) -> Pose:

@@ -29,13 +29,13 @@ class FitConfig:
     its own spread; ``root_sd_m``: of a frame's lifted joints together; ``pixel_sd_m``: of a keypoint, in metres where
     the joint is. ``acceleration_sd``: of the torso, m/s^2 (limbs have more, see ``ACCELERATION_FACTOR``);
     ``turn_acceleration_sd``: of each joint's rotation vector, rad/s^2. ``penetration_sd_m``, ``touch_sd_m``,
-    ``slide_sd_mps``: soles on the ground. ``balance_sd_m``: of the centre of mass
-    from above the soles that carry, and ``balance_s`` more for each m/s at which it moves. A sole stands below ``contact_height_m`` and ``contact_speed_mps``.
-    ``shape_weight``: of each squared beta, per frame. ``lifted_share``: what counts of lifted joints and usual poses
-    where the shape is fitted on the ground. Poses are solved at ``rate_hz`` or less and interpolated to the
-    frames between. ``window_frames`` and ``overlap_frames`` cut long tracks;
-    ``shape_frames``: how many of the best-seen frames the shape is fitted to, of the ``shape_sample`` frames of a long
-    track that are looked at; ``batch_frames`` bounds the memory.
+    ``slide_sd_mps``: soles on the ground. ``balance_sd_m``: of the centre of mass from above the soles that carry,
+    and ``balance_s`` more for each m/s at which it moves. A sole stands below ``contact_height_m`` and
+    ``contact_speed_mps``. ``shape_weight``: of each squared beta, per frame. ``lifted_share``: what counts of lifted
+    joints and usual poses where the shape is fitted on the ground. Poses are solved at ``rate_hz`` or less and
+    interpolated to the frames between. ``window_frames`` and ``overlap_frames`` cut long tracks; ``shape_frames``: how
+    many of the best-seen frames the shape is fitted to, of the ``shape_sample`` frames of a long track that are looked
+    at; ``batch_frames`` bounds the memory.
     ``shape_iterations``, ``pose_iterations``, ``contact_iterations``: at most, of the three stages.
     """
 

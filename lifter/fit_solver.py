@@ -118,10 +118,14 @@ def _grouped(normal: Normal, damping: Tensor, group: int, count: int) -> tuple[T
 def minimize(
     body: BodyModel, betas: Tensor, pose: Pose, terms: Sequence[Term], skeleton: Skeleton, iterations: int
 ) -> Pose:
-    """Return the pose that minimises ``terms`` for fixed ``betas (B,1,10)``; every window has its own damping."""
+    """Return the pose that minimises ``terms`` for fixed ``betas (B,1,10)``.
+
+    Every window has its own damping and its own end, so what it is solved beside makes no difference.
+    """
     stack, posed = features(body, betas, pose, skeleton)
     cost = _cost(terms, stack)
     damping = torch.full_like(cost, _FIRST_DAMPING)
+    done = torch.zeros_like(cost, dtype=torch.bool)
     normal = None
     for _ in range(iterations):
         if normal is None:
@@ -129,14 +133,14 @@ def minimize(
         tried = pose.moved(solve_banded(normal, damping))
         tried_stack, tried_posed = features(body, betas, tried, skeleton)
         tried_cost = _cost(terms, tried_stack)
-        better = tried_cost < cost
-        done = bool(((cost - tried_cost).abs() < _ENOUGH * cost).all())
+        better = (tried_cost < cost) & ~done
+        done |= (cost - tried_cost).abs() < _ENOUGH * cost
         damping = damping * torch.where(better, _LESS, _MORE)
         if better.any():
             pose, cost = tried.where(better, pose), torch.where(better, tried_cost, cost)
             stack, posed = (tried_stack, tried_posed) if better.all() else features(body, betas, pose, skeleton)
             normal = None
-        if done:
+        if done.all():
             break
     return pose
 

@@ -7,11 +7,12 @@ them again.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar, cast
 
 import numpy as np
 import torch
@@ -26,13 +27,15 @@ from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.trust import CONTEXT_S, EVEN, FLAGS, Trust, assess
 from mocap_video.pipeline.video import VideoWriter
 from mocap_video.render.mesh import PosedMesh, person_colour
-from mocap_video.render.overlay import OverlayRenderer
+from mocap_video.render.overlay import OverlayRenderer, Placed
 from mocap_video.render.paper import PageMap, fit_page
 from mocap_video.render.review import ReviewBoard
 from mocap_video.render.topview import GroundPath, TopView
 from mocap_video.render.yuv import lay, yuv420_from_rgb
 from mocap_video.stretches import gathered
 from mocap_video.types import BodyFit, Calibration, Person, StoredFrame, Yuv420
+
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True)
@@ -216,17 +219,31 @@ def write_videos(
             TopView(camera, calibration.ground, _paths(actors), topview_size, fade_s=config.fade_s, page=stage.page)
         )
         encoders = stack.enter_context(_Encoders(writers, board))
-        for frame in frames:
+
+        def prepared(frame: StoredFrame) -> tuple[StoredFrame, list[PosedMesh], list[Placed]]:
             present = [actor for actor in actors if frame.index in actor.row_of]
             meshes = [_mesh(actor, frame.index, body) for actor in present]
             labels = [actor.label for actor in present]
             notes = [actor.note(frame.index) for actor in present]
             trust = [actor.shade(frame.index) for actor in present]
-            for layer in overlay.draw(meshes, labels=labels, notes=notes, trust=trust):
+            return frame, meshes, overlay.place(meshes, labels=labels, notes=notes, trust=trust)
+
+        for frame, meshes, placed in stack.enter_context(contextlib.closing(_ahead(map(prepared, frames)))):
+            for layer in overlay.draw(placed):
                 lay(frame.picture, layer)
             encoders.write(frame.picture, topview.draw(frame.time_s, meshes), frame.time_s)
             advance(1)
         encoders.finish()
+
+
+def _ahead(items: Iterable[_Item]) -> Generator[_Item, None, None]:
+    """Yield ``items``, the next of which is made in a thread while one is used."""
+    coming, end = iter(items), object()
+    with ThreadPoolExecutor(max_workers=1) as thread:
+        item = thread.submit(next, coming, end)
+        while (made := item.result()) is not end:
+            item = thread.submit(next, coming, end)
+            yield cast(_Item, made)
 
 
 def _mesh(actor: _Actor, frame: int, body: BodyModel) -> PosedMesh:

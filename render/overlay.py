@@ -24,7 +24,7 @@ _GREY = np.array([0.62, 0.64, 0.67], np.float32)
 
 
 @dataclass(frozen=True)
-class _Placed:
+class Placed:
     """A mesh on the image: ``box`` x0, y0, x1, y1 px in the frame, x1 and y1 past its end; ``top`` px over the head."""
 
     mesh: ScreenMesh
@@ -51,32 +51,35 @@ class OverlayRenderer(DrawsOnCanvas):
         self._topologies = Topologies()
         self._canvas = Canvas()
 
-    def draw(
+    def place(
         self,
         meshes: Sequence[PosedMesh],
         *,
         labels: Sequence[str] | None = None,
         notes: Sequence[str] | None = None,
         trust: Sequence[float] | None = None,
-    ) -> list[Layer]:
-        """Return what lies over the camera's picture, in the order in which it is to be laid: bodies, then labels.
+    ) -> list[Placed]:
+        """Lay ``meshes`` out on the camera's image and light them; what is not on it is left out.
 
-        ``labels`` go over the heads, ``notes`` small beside them where they are not empty. ``trust`` 0..1, one a mesh:
-        the less, the greyer and the more transparent.
+        Nothing is drawn, so this may run in a thread of its own. ``labels`` go over the heads, ``notes`` small beside
+        them where they are not empty. ``trust`` 0..1, one a mesh: the less, the greyer and the more transparent.
         """
         for name, values in (("labels", labels), ("notes", notes), ("trust", trust)):
             if values is not None and len(values) != len(meshes):
                 raise ValueError(f"{name}: expected one for each of {len(meshes)} meshes, got {len(values)}")
-        placed = [
+        return [
             replace(person, label=labels[i] if labels else None, note=notes[i] if notes else "")
             for i, mesh in enumerate(meshes)
             if (person := self._place(mesh, trust[i] if trust is not None else 1.0))
         ]
+
+    def draw(self, placed: Sequence[Placed]) -> list[Layer]:
+        """Return what lies over the camera's picture, in the order in which it is to be laid: bodies, then labels."""
         bodies = [self._body(box, group) for box, group in _overlapping(placed)]
         tags = [_tag(person, self.camera.size) for person in sorted(placed, key=lambda p: -p.depth) if person.label]
         return bodies + tags
 
-    def _place(self, mesh: PosedMesh, trust: float) -> _Placed | None:
+    def _place(self, mesh: PosedMesh, trust: float) -> Placed | None:
         """Lay ``mesh`` out and light it; None when no part of it is on the image."""
         xy, depth = self._lens.place(mesh.vertices)
         seen = depth > 0
@@ -102,7 +105,7 @@ class OverlayRenderer(DrawsOnCanvas):
         rgba[:, :3] = self._light.shade(colour, normals, view) * opacity
         rgba[:, 3] = opacity
         highest = int(np.argmin(np.where(seen, xy[:, 1], np.inf)))
-        return _Placed(
+        return Placed(
             mesh=ScreenMesh(xy, depth, rgba, topology),
             box=(x0, y0, x1, y1),
             top=(float(xy[highest, 0]), float(low[1])),
@@ -111,30 +114,31 @@ class OverlayRenderer(DrawsOnCanvas):
             depth=float(depth[seen].min()),
         )
 
-    def _body(self, box: tuple[int, int, int, int], group: Sequence[_Placed]) -> Layer:
+    def _body(self, box: tuple[int, int, int, int], group: Sequence[Placed]) -> Layer:
         """Draw ``group``, all of which ``box`` holds."""
         x0, y0, x1, y1 = box
         rgba, depth = self._canvas.draw([person.mesh for person in group], (x0, y0), (x1 - x0, y1 - y0))
         strength = 0.6 * float(np.clip(max(p.height_px for p in group) / 240.0, 0.25, 1.0))
-        light = _unlined(depth, strength)
-        unlined = cv2.merge([light, light, light, np.full_like(light, 255)])
-        return Layer((x0, y0), cv2.multiply(rgba, unlined, scale=1 / 255))
+        _line(rgba, depth, strength)
+        return Layer((x0, y0), rgba)
 
 
-def _unlined(depth: np.ndarray, strength: float) -> np.ndarray:
-    """Return how much light ``(h,w)`` uint8 the silhouette lines leave on each pixel of ``depth (h,w)`` m: 255 where
-    there is none, the less the nearer to a line, which lies on the near side and takes ``strength`` 0..1 at most.
+def _line(rgba: np.ndarray, depth: np.ndarray, strength: float) -> None:
+    """Draw silhouette lines into ``rgba (h,w,4)`` uint8 in place, where ``depth (h,w)`` m jumps, on the near side; they
+    take ``strength`` 0..1 of the light at most.
     """
     filled = np.where(depth > 0, depth, np.float32(1e6))
     beyond = cv2.dilate(filled, np.ones((3, 3), np.uint8))
     line = (beyond > filled * np.float32(1 + _STEP_SHARE) + np.float32(_STEP_M)).view(np.uint8)
     kept = cv2.GaussianBlur(line * np.uint8(255), (3, 3), 0.6)
-    return cv2.convertScaleAbs(kept, alpha=-strength, beta=255)
+    at = np.nonzero(kept)  # few pixels of many
+    light = 1.0 - (strength / 255.0) * kept[at].astype(np.float32)
+    rgba[(*at, slice(3))] = np.rint(rgba[(*at, slice(3))] * light[:, None])
 
 
-def _overlapping(placed: Sequence[_Placed]) -> list[tuple[tuple[int, int, int, int], list[_Placed]]]:
+def _overlapping(placed: Sequence[Placed]) -> list[tuple[tuple[int, int, int, int], list[Placed]]]:
     """Gather people whose boxes meet: only these can hide each other, and only their common box need be drawn."""
-    groups: list[tuple[tuple[int, int, int, int], list[_Placed]]] = []
+    groups: list[tuple[tuple[int, int, int, int], list[Placed]]] = []
     for person in placed:
         box, members = person.box, [person]
         apart = []
@@ -151,7 +155,7 @@ def _overlapping(placed: Sequence[_Placed]) -> list[tuple[tuple[int, int, int, i
     return groups
 
 
-def _tag(person: _Placed, size: tuple[int, int]) -> Layer:
+def _tag(person: Placed, size: tuple[int, int]) -> Layer:
     """Draw the person's label on a coloured pill over the head, the note on a dark one beside it, all kept inside a
     picture of ``size`` (W, H) px.
     """

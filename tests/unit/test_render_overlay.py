@@ -28,7 +28,7 @@ def flat_frame(camera: Camera, grey: int = 120) -> np.ndarray:
 def drawn(overlay: OverlayRenderer, before: np.ndarray, meshes: Sequence[PosedMesh], **options: Any) -> np.ndarray:
     """Return ``before (H,W,3)`` with what ``overlay`` draws laid over it, exactly."""
     out = before.copy()
-    for layer in overlay.draw(meshes, **options):
+    for layer in overlay.draw(overlay.place(meshes, **options)):
         (x, y), (height, width) = layer.corner, layer.rgba.shape[:2]
         patch, alpha = out[y : y + height, x : x + width], layer.rgba[..., 3:] / 255.0
         patch[...] = np.rint(patch * (1 - alpha) + layer.rgba[..., :3])
@@ -117,7 +117,7 @@ def test_people_far_apart_are_both_drawn() -> None:
 
 def test_nothing_to_draw_leaves_the_frame_as_it_was() -> None:
     with OverlayRenderer(PINHOLE) as overlay:
-        assert overlay.draw([]) == []
+        assert overlay.draw(overlay.place([])) == []
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def test_a_note_stands_beside_the_label_inside_the_picture(x: float) -> None:
     with OverlayRenderer(PINHOLE) as overlay:
         quiet = drawn(overlay, flat_frame(PINHOLE), [ball], labels=["1"], notes=[""])
         plain = drawn(overlay, flat_frame(PINHOLE), [ball], labels=["1"])
-        noted = overlay.draw([ball], labels=["1"], notes=["no feet"])[-1]
-        tag = overlay.draw([ball], labels=["1"])[-1]
+        noted = overlay.draw(overlay.place([ball], labels=["1"], notes=["no feet"]))[-1]
+        tag = overlay.draw(overlay.place([ball], labels=["1"]))[-1]
     assert np.array_equal(quiet, plain)
     assert noted.rgba.shape[0] == tag.rgba.shape[0]
     assert noted.rgba.shape[1] > 1.5 * tag.rgba.shape[1]
@@ -205,7 +205,7 @@ def test_wrong_arguments_are_refused() -> None:
     ball = make_ball((0.0, 4.0, 1.0), 0.3)
     message = "labels: expected one for each of 1 meshes, got 2"
     with OverlayRenderer(PINHOLE) as overlay, pytest.raises(ValueError, match=message):
-        overlay.draw([ball], labels=["1", "2"])
+        overlay.draw(overlay.place([ball], labels=["1", "2"]))
 
 
 def test_meshes_of_different_make_follow_each_other() -> None:
