@@ -24,7 +24,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -212,6 +212,17 @@ class Store:
         contents[_SEAL] = np.asarray(digest_of(stage, key, contents))
         with atomic_write(self.path_of(stage, key)) as partial, partial.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **contents)
+
+    def keep_only(self, entries: Set[tuple[str, str]]) -> None:
+        """Remove all that lies under ``root`` but these ``entries``, each a stage and a key."""
+        kept = {self.path_of(stage, key) for stage, key in entries}
+        with storage_errors(self.root):
+            for path in sorted(self.root.rglob("*"), reverse=True):  # what is in a folder before the folder
+                if path.is_dir() and not path.is_symlink():
+                    if not any(path.iterdir()):
+                        path.rmdir()
+                elif path not in kept:
+                    path.unlink()
 
 
 class RunLock:
