@@ -135,6 +135,18 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: cannot be written ({error.strerror or error}): {advice}.") from error
 
 
+@contextlib.contextmanager
+def full_disk_errors(path: Path) -> Iterator[None]:
+    """As ``storage_errors``, but of a full disk alone; the block's other errors pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        with storage_errors(path):
+            raise
+
+
 def _free_space(path: Path) -> str:
     folder = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
     return f"{shutil.disk_usage(folder).free / 1e6:.0f} MB"
@@ -152,13 +164,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
     try:
-        try:
+        with full_disk_errors(path):
             yield partial
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
-                raise
-            with storage_errors(path):
-                raise
         with storage_errors(path):
             _flush_to_disk(partial)
             partial.replace(path)
