@@ -15,10 +15,6 @@ import argparse
 import json
 import os
 import platform
-import re
-import resource
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +22,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+from processes import run_program
 
 from mocap_video.artifacts import digest_file
 from mocap_video.calib.files import read_calibration, write_calibration
@@ -118,41 +115,18 @@ def run(clip: Path, material: Material, output: Path, piece_s: float | None = No
         config = output.parent / f"{output.name}.py"
         config.write_text(f"pieces = dict(length_s={piece_s})\n", encoding="utf-8")
         options = ["--config", str(config)]
-    code = "from mocap_video.pipeline.cli import main; main(prog_name='mocap-video')"
-    words = ["run", str(clip), "--calib", str(material.calib), "-o", str(output), *options]
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    peak_mb = 0.0
-    with subprocess.Popen([sys.executable, "-c", code, *words]) as process:
-        while process.poll() is None:
-            peak_mb = max(peak_mb, _peak_mb(process.pid))
-            try:
-                process.wait(0.2)
-            except subprocess.TimeoutExpired:
-                continue
-    if process.returncode:
-        raise SystemExit(f"{clip}: mocap-video run ended with {process.returncode}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    usage = run_program("run", str(clip), "--calib", str(material.calib), "-o", str(output), *options)
     report = json.loads((output / "report.json").read_text(encoding="utf-8"))
     stages = report["stages"]
     return Cost(
         frames=report["clip"]["frames"],
         seconds={stage["name"]: stage["seconds"] for stage in stages},
-        cpu_s=after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime,
-        peak_mb=peak_mb,
+        cpu_s=usage.cpu_s,
+        peak_mb=usage.peak_mb,
         pieces=sum(stage["pieces"] for stage in stages),
         kept=sum(stage["pieces_reused"] for stage in stages),
         load=os.getloadavg()[0],
     )
-
-
-def _peak_mb(pid: int) -> float:
-    """Return the largest resident memory of a process so far; the figure that waiting gives counts its parent in."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0
-    found = re.search(r"VmHWM:\s+(\d+) kB", status)  # none once the process has ended
-    return int(found[1]) * 1024 / 1e6 if found else 0.0
 
 
 def jumps(record: PersonRecord, seams: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
