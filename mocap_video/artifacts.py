@@ -24,7 +24,7 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -135,6 +135,18 @@ def storage_errors(path: Path) -> Iterator[None]:
         raise StorageError(f"{path}: cannot be written ({error.strerror or error}): {advice}.") from error
 
 
+@contextlib.contextmanager
+def full_disk_errors(path: Path) -> Iterator[None]:
+    """As ``storage_errors``, but of a full disk alone; the block's other errors pass unchanged."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_SPACE:
+            raise
+        with storage_errors(path):
+            raise
+
+
 def _free_space(path: Path) -> str:
     folder = next((parent for parent in path.absolute().parents if parent.exists()), Path("/"))
     return f"{shutil.disk_usage(folder).free / 1e6:.0f} MB"
@@ -152,13 +164,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.parent / f".partial-{os.getpid()}-{secrets.token_hex(4)}{path.suffix}"
     try:
-        try:
+        with full_disk_errors(path):
             yield partial
-        except OSError as error:
-            if error.errno not in _NO_SPACE:
-                raise
-            with storage_errors(path):
-                raise
         with storage_errors(path):
             _flush_to_disk(partial)
             partial.replace(path)
@@ -212,6 +219,17 @@ class Store:
         contents[_SEAL] = np.asarray(digest_of(stage, key, contents))
         with atomic_write(self.path_of(stage, key)) as partial, partial.open("wb") as stream:
             np.savez(stream, allow_pickle=False, **contents)
+
+    def keep_only(self, entries: Set[tuple[str, str]]) -> None:
+        """Remove all that lies under ``root`` but these ``entries``, each a stage and a key."""
+        kept = {self.path_of(stage, key) for stage, key in entries}
+        with storage_errors(self.root):
+            for path in sorted(self.root.rglob("*"), reverse=True):  # what is in a folder before the folder
+                if path.is_dir() and not path.is_symlink():
+                    if not any(path.iterdir()):
+                        path.rmdir()
+                elif path not in kept:
+                    path.unlink()
 
 
 class RunLock:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import click
 
+from mocap_video.artifacts import full_disk_errors
 from mocap_video.errors import InUseError, MocapVideoError, NoPersonError
 from mocap_video.pipeline import remote_files
 from mocap_video.pipeline.progress import Advance, Progress, Transferred
@@ -109,7 +110,10 @@ class RelayedProgress:
 def perform(job: Job, progress: Progress) -> Ending:
     """Run ``job`` in this process and return how it ended; nothing is raised but what ends the process too."""
     try:
-        with tempfile.TemporaryDirectory(prefix="mocap-video-") as scratch:
+        with (
+            full_disk_errors(Path(tempfile.gettempdir() if is_url(job.output) else job.output)),
+            tempfile.TemporaryDirectory(prefix="mocap-video-") as scratch,
+        ):
             return _perform(job, progress, Path(scratch))
     except NoPersonError as error:
         return Ending(error.exit_code, str(error), nobody=True, clip_digest=_digest_in(job))

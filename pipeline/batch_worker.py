@@ -5,6 +5,7 @@ It ends with whoever started it, however that dies: its standard input is a pipe
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import faulthandler
 import json
@@ -32,7 +33,8 @@ def main() -> None:
 
     ending = perform(read_job(sys.argv[1]), RelayedProgress(lambda sign: say(sign=dataclasses.asdict(sign))))
     if ending.reason:
-        sys.stderr.write(f"error: {ending.reason}\n")
+        with contextlib.suppress(OSError):  # the log may lie on the disk whose fullness is the reason
+            sys.stderr.write(f"error: {ending.reason}\n")
     say(ending=dataclasses.asdict(ending))
 
 

@@ -102,6 +102,7 @@ def lift_file(
         result = ClipResult(video, calibration, lifted.people, origin)
         write_results(output, result, body_model=lifted.weights["body"], stages=runner.records, warnings=warnings)
         write_page(output)
+        runner.store.keep_only(runner.used)
         if formats:
             export(output, formats, body=lifted.body)
     return result

@@ -59,7 +59,8 @@ class NpzWriter:
     def discard(self) -> None:
         """Remove what was collected."""
         for name, stream in self._rows.items():
-            stream.close()
+            with contextlib.suppress(OSError):  # on a full disk what stayed in the buffer finds no room again
+                stream.close()
             self._spool(name).unlink(missing_ok=True)
 
     def _spool(self, name: str) -> Path:

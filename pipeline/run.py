@@ -201,6 +201,7 @@ def run_clip(
             write_results(output, result, body_model=lifted.weights["body"], stages=runner.records,
                           warnings=warnings, began=clip.began, skipped_s=skipped_s)  # fmt: skip
             write_page(output)
+        runner.store.keep_only(runner.used)
         if not result.people:
             raise NoPersonError(
                 f"{clip.path}: nobody was found in {stop - first} frames. Look at the clip and at what the "

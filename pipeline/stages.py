@@ -115,10 +115,11 @@ class Shelf(Generic[Value]):
 
 
 class StageRunner:
-    """Runs stages against a ``Store`` and keeps a record of each."""
+    """Runs stages against a ``Store``, keeps a record of each, and notes which entries, stage and key, it ``used``."""
 
     def __init__(self, store: Store, progress: Progress) -> None:
         self.records: list[StageRecord] = []
+        self.used: set[tuple[str, str]] = set()
         self.store = store
         self.progress = progress
 
@@ -163,6 +164,7 @@ class StageRunner:
     ) -> bool:
         """Do as ``files`` does for a part of a stage, and return whether the files were there."""
         key = digest_of(stage.name, stage.version, inputs)
+        self.used.add((stage.name, key))
         known = self.store.get_arrays(stage.name, key)
         if known is not None and all(path.is_file() and str(known[path.name]) == digest_file(path) for path in paths):
             return True
@@ -215,6 +217,7 @@ class PieceRunner(Generic[Value]):
         """
         store, stage = self._runner.store, self._stage
         key = digest_of(stage.name, stage.version, inputs)
+        self._runner.used.add((stage.name, key))
         arrays = store.get_arrays(stage.name, key)
         if arrays is None:
             values = compute(self._shown())

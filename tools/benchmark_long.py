@@ -4,7 +4,9 @@
 
 The content is a real clip (pose2sim_single, cam03), forwards and backwards in turn, so that nobody jumps, as often as
 fills the time; --rate and --width thin and shrink it where the full one would take days. DATA (or MOCAP_VIDEO_DATA) is
-the folder that holds real/. A run that is there already is not made again; delete --work for figures of one machine.
+the folder that holds real/. What is measured is kept at once in docs/benchmarks/long.json and not measured again, so
+lengths may be done on different days; one that was killed goes on, and the page says so. Another --rate or --width, or
+other weights, begin anew, as deleting that file does. --work holds the runs' results and may go once a length is done.
 """
 
 from __future__ import annotations
@@ -13,16 +15,18 @@ import argparse
 import json
 import os
 import platform
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from processes import run_program
 
+from mocap_video.artifacts import digest_file
 from mocap_video.calib.files import read_calibration, write_calibration
+from mocap_video.lifter.weights import shipped_weights
 from mocap_video.pipeline.joining import Segment, join_videos
 from mocap_video.pipeline.results import PersonRecord, person_files, read_person
 from mocap_video.pipeline.video import VideoWriter, probe, read_frames
@@ -31,8 +35,11 @@ from mocap_video.stretches import cut_pieces
 from mocap_video.types import Calibration
 
 PART = Path(__file__).parents[1] / "docs" / "benchmarks" / "long.md"
+KEPT = PART.with_suffix(".json")
+"""What was measured, for the page."""
+
 STAGES = ("people", "tracks", "lift", "shape", "fit", "videos")
-SEAM_PIECE_S, WHOLE_S = 10.0, 1e9
+SEAM_MINUTES, SEAM_PIECE_S, WHOLE_S = 2.0, 10.0, 1e9
 
 
 @dataclass(frozen=True)
@@ -74,33 +81,52 @@ def recording(material: Material, minutes: float, path: Path) -> Path:
     return path
 
 
-def run(clip: Path, material: Material, output: Path, piece_s: float | None = None) -> dict:
-    """Run the installed program in a process of its own and return its report."""
-    report = output / "report.json"
-    if not report.exists():
-        options = []
-        if piece_s is not None:
-            config = output.parent / f"{output.name}.py"
-            config.write_text(f"pieces = dict(length_s={piece_s})\n", encoding="utf-8")
-            options = ["--config", str(config)]
-        code = "from mocap_video.pipeline.cli import main; main(prog_name='mocap-video')"
-        command = ["run", str(clip), "--calib", str(material.calib), "-o", str(output), *options]
-        subprocess.run([sys.executable, "-c", code, *command], check=True)
-    return json.loads(report.read_text(encoding="utf-8"))
+@dataclass(frozen=True)
+class Cost:
+    """What a run took: ``seconds`` of wall clock by stage, ``cpu_s`` of processors and the largest resident memory,
+    ``peak_mb`` (10^6 bytes), of the whole process. ``kept`` of ``pieces`` were there from a run that was killed, so the
+    times are those of the rest. ``load``: the machine's load average over a minute at the end; 1 is this run's own.
+    """
+
+    frames: int
+    seconds: dict[str, float]
+    cpu_s: float
+    peak_mb: float
+    pieces: int
+    kept: int
+    load: float
+
+    def row(self, minutes: str) -> str:
+        """Return a row of the table."""
+        figures = " | ".join(f"{self.seconds[name]:.1f}" for name in STAGES)
+        each = [f"{1000 * spent / self.frames:.0f}" for spent in (sum(self.seconds.values()), self.cpu_s)]
+        if self.kept:
+            each = ["", ""]
+            minutes += f" min, killed and gone on with {self.kept} of {self.pieces} pieces done"
+        else:
+            minutes += " min"
+        return f"| {minutes} | {self.frames} | {figures} | {' | '.join(each)} | {self.peak_mb:.0f} | {self.load:.0f} |"
 
 
-def cost_rows(material: Material, work: Path, minutes: Sequence[float]) -> Iterator[str]:
-    """Yield time and memory for each length."""
-    yield f"| recording | frames | {' | '.join(f'{name} s' for name in STAGES)} | ms a frame | peak memory MB |"
-    yield "|---" * (len(STAGES) + 4) + "|"
-    for length in minutes:
-        clip = recording(material, length, work / f"{length:g}min.mp4")
-        report = run(clip, material, work / f"{length:g}min")
-        seconds = {stage["name"]: stage["seconds"] for stage in report["stages"]}
-        peak = max(stage["peak_memory_mb"] for stage in report["stages"])
-        frames, total = report["clip"]["frames"], sum(seconds.values())
-        figures = " | ".join(f"{seconds[name]:.1f}" for name in STAGES)
-        yield f"| {length:g} min | {frames} | {figures} | {1000 * total / frames:.0f} | {peak:.0f} |"
+def run(clip: Path, material: Material, output: Path, piece_s: float | None = None) -> Cost:
+    """Run the installed program in a process of its own."""
+    options = []
+    if piece_s is not None:
+        config = output.parent / f"{output.name}.py"
+        config.write_text(f"pieces = dict(length_s={piece_s})\n", encoding="utf-8")
+        options = ["--config", str(config)]
+    usage = run_program("run", str(clip), "--calib", str(material.calib), "-o", str(output), *options)
+    report = json.loads((output / "report.json").read_text(encoding="utf-8"))
+    stages = report["stages"]
+    return Cost(
+        frames=report["clip"]["frames"],
+        seconds={stage["name"]: stage["seconds"] for stage in stages},
+        cpu_s=usage.cpu_s,
+        peak_mb=usage.peak_mb,
+        pieces=sum(stage["pieces"] for stage in stages),
+        kept=sum(stage["pieces_reused"] for stage in stages),
+        load=os.getloadavg()[0],
+    )
 
 
 def jumps(record: PersonRecord, seams: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -119,9 +145,10 @@ def jumps(record: PersonRecord, seams: np.ndarray) -> dict[str, tuple[np.ndarray
 
 def seam_rows(material: Material, work: Path) -> Iterator[str]:
     """Yield how much people jump where pieces meet against elsewhere, and against a run in one piece."""
-    clip = recording(material, 2, work / "2min.mp4")
+    clip = recording(material, SEAM_MINUTES, work / f"{SEAM_MINUTES:g}min.mp4")
     for name, piece_s in (("pieces", SEAM_PIECE_S), ("whole", WHOLE_S)):
-        run(clip, material, work / f"seams_{name}", piece_s)
+        if not (work / f"seams_{name}" / "report.json").exists():
+            run(clip, material, work / f"seams_{name}", piece_s)
     info = probe(clip)
     pieces = cut_pieces(np.arange(len(info)), info.time_s, SEAM_PIECE_S)
     seams = np.array([piece.first for piece in pieces[1:]])
@@ -150,6 +177,51 @@ def seam_rows(material: Material, work: Path) -> Iterator[str]:
         yield f"- `{name}`, pieces against one piece: median {np.median(off):.3f} mm, most {off.max():.3f} mm."
 
 
+def settings_of(material: Material) -> dict[str, Any]:
+    """Return what figures that stand on one page have in common."""
+    rate = round(float(probe(material.loop).rate), 3)
+    return {"size": list(material.size), "rate": rate, "weights": digest_file(shipped_weights())[:8]}
+
+
+def measure(material: Material, work: Path, minutes: Sequence[str], kept: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield ``kept`` after each thing that was measured: the cost of ``minutes``, then the seams."""
+    for length in minutes:
+        if length not in kept["costs"]:
+            clip = recording(material, float(length), work / f"{length}min.mp4")
+            cost = run(clip, material, work / f"{length}min")
+            kept["costs"][length] = asdict(cost)
+            yield kept
+    if not kept["seams"]:
+        kept["seams"] = list(seam_rows(material, work))
+    yield kept
+
+
+def page(kept: dict[str, Any], command: str, note: str) -> str:
+    """Return the page on all that is ``kept``."""
+    (width, height), rate = kept["settings"]["size"], kept["settings"]["rate"]
+    costs = sorted(kept["costs"].items(), key=lambda one: float(one[0]))
+    lines = [
+        f"<!-- {command}; lifter weights {kept['settings']['weights']} -->",
+        f"## Long recordings: {width} x {height} at {rate:.3g} Hz, one person all the time\n",
+        f"| recording | frames | {' | '.join(f'{name} s' for name in STAGES)} | ms a frame | CPU ms a frame "
+        "| peak memory MB | load |",
+        "|---" * (len(STAGES) + 6) + "|",
+        *(Cost(**cost).row(length) for length, cost in costs),
+        f"\nPieces of 60 s. {os.cpu_count()} cores, {platform.machine()}; wall clock, one after another. Load is the "
+        "machine's average over a minute at the end of the run, about 1 where it does nothing else: above that, "
+        f"wall-clock times are too long. Memory is that of the whole process. {note}".rstrip()
+        + "\n",
+    ]
+    if kept["seams"]:
+        lines += [
+            f"Seams, in pieces of {SEAM_PIECE_S:g} s over {SEAM_MINUTES:g} minutes: how far a frame lies off the "
+            "straight way through its neighbours, mean over the points, of the two frames that meet and of all "
+            "others.\n",
+            *kept["seams"],
+        ]
+    return "\n".join(lines).rstrip() + "\n"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=os.environ.get("MOCAP_VIDEO_DATA"), help="folder with real/")
@@ -161,19 +233,17 @@ def main() -> None:
     chosen = parser.parse_args()
     if chosen.data is None or not (Path(chosen.data) / "real").is_dir():
         parser.error("--data: expected the folder that holds real/ (or set MOCAP_VIDEO_DATA)")
-    material = prepare(Path(chosen.data), chosen.work, chosen.rate, chosen.width)
-    rate = float(probe(material.loop).rate)
+    work = chosen.work / f"{chosen.rate:g}Hz_{chosen.width}px"
+    material = prepare(Path(chosen.data), work, chosen.rate, chosen.width)
+    kept = json.loads(KEPT.read_text(encoding="utf-8")) if KEPT.exists() else {}
+    settings = settings_of(material)
+    if kept.get("settings") != settings:
+        kept = {"settings": settings, "costs": {}, "seams": []}
     command = f"python tools/benchmark_long.py --minutes {chosen.minutes} --rate {chosen.rate:g} --width {chosen.width}"
-    lines = [
-        f"<!-- {command} -->",
-        f"## Long recordings: {material.size[0]} x {material.size[1]} at {rate:.3g} Hz, one person all the time\n",
-        *cost_rows(material, chosen.work, [float(length) for length in chosen.minutes.split(",")]),
-        f"\nPieces of 60 s. {os.cpu_count()} cores, {platform.machine()}; wall clock. {chosen.note}".rstrip() + "\n",
-        f"Seams, in pieces of {SEAM_PIECE_S:g} s over 2 minutes: how far a frame lies off the straight way through its "
-        "neighbours, mean over the points, of the two frames that meet and of all others.\n",
-        *seam_rows(material, chosen.work),
-    ]
-    PART.write_text("\n".join(lines).rstrip() + "\n", encoding="utf-8")
+    minutes = [f"{float(length):g}" for length in chosen.minutes.split(",")]
+    for known in measure(material, work, minutes, kept):
+        KEPT.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")
+        PART.write_text(page(known, command, chosen.note), encoding="utf-8")
 
 
 if __name__ == "__main__":

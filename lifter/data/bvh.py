@@ -20,14 +20,15 @@ from mocap_video.skeletons import SMPL24
 _SIDED: dict[str, tuple[str, ...]] = {
     "hip": ("UpLeg", "Thigh", "Hip"),
     "knee": ("Leg", "Shin", "LowLeg", "Knee"),
-    "ankle": ("Foot", "Ankle"),
-    "foot": ("ToeBase", "Toe"),
+    "ankle": ("Ankle", "Foot"),
+    "foot": ("ToeBase", "Toe", "Foot"),
     "collar": ("Collar", "Shoulder"),
     "shoulder": ("Arm", "UpArm", "UpperArm", "Shoulder"),
     "elbow": ("ForeArm", "LowArm", "Elbow"),
-    "wrist": ("Hand", "Wrist"),
+    "wrist": ("Wrist", "Hand"),
 }
-"""Names after the side, best first: CMU's BVH releases, LaFAN1, Mixamo, Rokoko, and rigs named by joints."""
+"""Names after the side, best first: CMU's BVH releases, LaFAN1, Mixamo, Rokoko, and rigs named by joints, such as
+SMPL's, where a foot comes after the ankle and a hand after the wrist."""
 _OPTIONAL = ("foot", "collar")
 
 
@@ -143,7 +144,7 @@ def common_joints(motion: Hierarchy, path: Path) -> tuple[np.ndarray, np.ndarray
 def _named(motion: Hierarchy) -> dict[str, int]:
     """Which joint of the rig is which of ours."""
     at = {name.lower().replace("_", "").replace(" ", ""): i for i, name in reversed(list(enumerate(motion.names)))}
-    found: dict[str, int] = {"pelvis": 0}
+    found: dict[str, int] = {"pelvis": next((at[name] for name in ("hips", "pelvis") if name in at), 0)}
     for ours, theirs in (("neck", ("neck", "neck1", "spine4")), ("head", ("head", "headend"))):
         found |= {ours: next(at[name] for name in theirs if name in at)} if any(n in at for n in theirs) else {}
     for side in ("left", "right"):
@@ -152,8 +153,9 @@ def _named(motion: Hierarchy) -> dict[str, int]:
             match = next((at[name] for name in spellings if name in at), None)
             if match is not None:
                 found[f"{side}_{part}"] = match
-        if found.get(f"{side}_collar") == found.get(f"{side}_shoulder"):
-            found.pop(f"{side}_collar", None)
+        for part, other in (("collar", "shoulder"), ("foot", "ankle")):
+            if found.get(f"{side}_{part}") == found.get(f"{side}_{other}"):
+                found.pop(f"{side}_{part}", None)
     return found
 
 

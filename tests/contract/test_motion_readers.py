@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from mocap_video.errors import ArtifactError, ConfigError
 from mocap_video.lifter.body import load_body
 from mocap_video.lifter.data import human36m
 from mocap_video.lifter.data.bank import read_bank, write_bank
-from mocap_video.lifter.data.bvh import parse_bvh
+from mocap_video.lifter.data.bvh import Hierarchy, common_joints, parse_bvh
 from mocap_video.lifter.data.readers import find_reader, format_names, read_clips
 from mocap_video.lifter.data.retarget import BANK_FPS, leg_length, to_body
 from mocap_video.lifter.data.sources import Choice, RotationClip
@@ -229,6 +230,49 @@ def test_aist_keypoints_are_fitted_where_there_are_no_motions(tmp_path: Path) ->
     theirs = torch.as_tensor(coco[::2]) - torch.as_tensor(coco[::2, 11:13]).mean(1, keepdim=True)
     count = min(len(ours), len(theirs))
     assert (ours[:count] - theirs[:count]).norm(dim=-1).mean() < 0.05  # m
+
+
+def test_a_rig_with_smpls_names_another_rest_pose_and_a_node_above_it_is_read_as_what_it_is(tmp_path: Path) -> None:
+    """Bones that lie any way at rest, a foot after the ankle, a hand after the wrist, hips below a node that rests."""
+    write_bvh(tmp_path)
+    known = parse_bvh(tmp_path / "walk.bvh")
+    parts = {"UpLeg": "hip", "Leg": "knee", "Foot": "ankle", "ToeBase": "foot", "Shoulder": "collar", "Arm": "shoulder",
+             "ForeArm": "elbow", "Hand": "wrist"}  # fmt: skip
+    names = ["Armature"]
+    for name in known.names:
+        side = next((side for side in ("Left", "Right") if name.startswith(side)), "")
+        part = parts.get(name.removeprefix(side), name.removeprefix(side))
+        names.append(f"{side.lower()}_{part}" if side and "_end" not in name else {"Hips": "pelvis"}.get(name, name))
+    names += ["left_hand", "right_hand"]
+    wrists = [names.index(f"{side}_wrist") for side in ("left", "right")]
+    rig = _with_bones_any_way(known)
+    foreign = Hierarchy(
+        names=tuple(names),
+        parents=(-1, *(parent + 1 for parent in rig.parents), *wrists),
+        offsets=np.concatenate([np.zeros((1, 3)), rig.offsets, np.full((2, 3), 8.0)]),
+        channels=((), *rig.channels, (), ()),
+        fps=rig.fps,
+        values=rig.values,
+    )
+    (expected, exact), (found, same) = common_joints(known, tmp_path), common_joints(foreign, tmp_path)
+    np.testing.assert_allclose(found, expected, atol=1e-3)  # cm
+    np.testing.assert_array_equal(same, exact)
+
+
+def _with_bones_any_way(rig: Hierarchy) -> Hierarchy:
+    """Return the same motion of a rig whose joints are turned at rest, each in another way."""
+    turned = Rotation.random(len(rig.names), random_state=0)
+    values, offsets, column = rig.values.copy(), rig.offsets.copy(), 0
+    for joint, (parent, channels) in enumerate(zip(rig.parents, rig.channels, strict=True)):
+        if parent >= 0:
+            offsets[joint] = turned[parent].inv().apply(offsets[joint])
+        if channels:
+            last = slice(column + len(channels) - 3, column + len(channels))
+            own = Rotation.from_euler("ZYX", rig.values[:, last], degrees=True) * turned[joint]
+            own = turned[parent].inv() * own if parent >= 0 else own
+            values[:, last] = own.as_euler("ZYX", degrees=True)
+        column += len(channels)
+    return replace(rig, offsets=offsets, values=values)
 
 
 def test_what_is_no_motion_is_refused(tmp_path: Path) -> None:

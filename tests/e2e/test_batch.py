@@ -9,18 +9,24 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from mocap_video.artifacts import Store
+from mocap_video.pipeline import batch_local
 from mocap_video.pipeline.cli import main
 from mocap_video.pipeline.manifest import FILE, Manifest
 from mocap_video.pipeline.results import person_files, read_person
-from mocap_video.pipeline.video import probe
+from mocap_video.pipeline.results_folder import VIDEO_NAMES, read_report
+from mocap_video.pipeline.video import probe, read_frames
 from synth import batch_worker
 from synth.bad_inputs import EXPECTED, GOOD_NAME, write_bad_site
+from synth.disks import make_room, tiny_disk
 from synth.runs import Site
+from synth.videos import make_video
 
 PATIENCE_S = 300
 """So long a test waits for what must happen before it fails."""
@@ -159,6 +165,60 @@ def test_killed_twice_a_batch_of_20_with_3_bad_ones_comes_to_its_end(
     again = start(command, started)
     assert again.wait() == 5, "failed clips stay failed until they are asked for"
     assert finished(output) == end
+
+
+def test_a_clip_whose_disk_gets_full_is_reported_the_rest_goes_on_and_with_room_it_does_too(
+    tmp_path: Path, started: list[subprocess.Popen[str]]
+) -> None:
+    command, output = pretended_site(tmp_path, {5: "fill 1000"}), tmp_path / "out"
+    with tiny_disk(output / "rec" / "05", 300) as full:
+        batch = start(command, started)
+        _, err = batch.communicate()
+        assert batch.returncode == 5, err
+        summary = summary_of(output)
+        (failed,) = (clip for clip in summary["clips"] if clip["state"] == "failed")
+        assert summary["counts"]["done"] == CLIPS - 1
+        assert (failed["clip"], failed["exit_code"]) == ("05", 4)
+        assert "cannot be written (No space left on device)" in failed["reason"]
+        assert not list(full.rglob(".partial-*"))
+        assert not (full / "report.json").exists()
+        pieces = sorted((full / ".cache" / "people").iterdir(), key=lambda path: int(path.stem))
+        assert len(pieces) > 5
+        assert all(Store(full / ".cache").get_arrays("people", path.stem) for path in pieces), "each is whole"
+        make_room(full, 4000)
+        assert start([*command, "--retry-failed"], started).wait() == 0
+        assert summary_of(output)["counts"]["done"] == CLIPS
+
+
+@pytest.mark.slow
+def test_a_real_clip_whose_disk_gets_full_goes_on_when_there_is_room(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is large when the run begins, as far as it can see, and full when the videos are drawn."""
+    room = "shutil.disk_usage = lambda folder: usage(folder)._replace(free=10**12)"
+    monkeypatch.setattr(batch_local, "_CODE", f"import shutil; usage = shutil.disk_usage; {room}; {batch_local._CODE}")
+    deck, output = tmp_path / "deck", tmp_path / "out"
+    deck.mkdir()
+    frames = [frame.rgb for frame in islice(read_frames(site.clip), 12)]
+    for name in ("full", "other"):
+        make_video(deck / f"{name}.mp4", len(frames), size=(640, 360), rate=25, frames=frames)
+    (deck / "cam.yaml").write_text(site.calib.read_text())
+    command = ["batch", str(deck), "-o", str(output), "--workers", "1"]
+    with tiny_disk(output / "deck" / "full", 300) as full:
+        assert CliRunner().invoke(main, command).exit_code == 5
+        states = {clip["clip"]: clip for clip in summary_of(output)["clips"]}
+        assert {name: clip["state"] for name, clip in states.items()} == {"full": "failed", "other": "done"}
+        assert states["full"]["exit_code"] == 4
+        assert "cannot be written (No space left on device)" in states["full"]["reason"]
+        assert not list(full.rglob(".partial-*"))
+        assert not any((full / name).exists() for name in (*VIDEO_NAMES, "index.html"))
+        make_room(full, 20_000)
+        result = CliRunner().invoke(main, [*command, "--retry-failed"])
+        assert result.exit_code == 0, result.output
+        reused = {stage["name"]: stage["reused"] for stage in read_report(full)["stages"]}
+        assert reused == {"people": True, "tracks": True, "lift": True, "shape": True, "fit": True, "videos": False}
+        for name in ("people/001.npz", "people.csv", *VIDEO_NAMES):
+            assert (full / name).read_bytes() == (output / "deck" / "other" / name).read_bytes(), name
 
 
 def test_ctrl_c_exits_130_and_leaves_no_process(tmp_path: Path, started: list[subprocess.Popen[str]]) -> None:

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from mocap_video.pipeline.review import ReviewServer
 from mocap_video.pipeline.review_store import Query, ReviewStore
-from synth.browser import PATIENCE_MS, Tab, chromium, open_tab, wait_until
+from synth.browser import PATIENCE_MS, PHONE, Tab, chromium, misplaced, open_tab, wait_until
 from synth.reviews import walker, write_clip, write_many
 
 NASTY = 'zz "q" it\'s <img src=x onerror=alert(1)>'
@@ -259,3 +259,29 @@ def test_new_results_are_found_on_asking_and_keys_and_theme(page: Page, server: 
     page.reload()
     assert page.evaluate("document.documentElement.dataset.theme") == "light", "it is remembered"
     page.click("#theme")
+
+
+def test_in_a_phones_window_a_clip_is_found_judged_and_left(browser: Browser, server: ReviewServer) -> None:
+    for one in said(server.store):
+        forget(server.store, one[0], one[1])
+    tab = open_tab(browser, size=PHONE)
+    page = tab.page
+    page.goto(server.url)
+    expect(page.locator(".row").first).to_be_visible()
+    assert misplaced(page) == []
+    page.fill("#search", "zz")
+    wait_until(page, "document.querySelectorAll('.row').length === 1")
+    page.click(".row")
+    expect(page.locator("video").first).to_be_visible()
+    expect(page.locator(".verdict").nth(1)).to_be_visible()
+    assert misplaced(page) == []
+    assert page.locator("#list").is_hidden(), "the clip has the window to itself"
+    page.locator(".verdict").first.locator(".choice.accept").click()
+    eventually(page, server.store, [(NASTY, 0, "accept", "")])
+    page.locator(".verdict textarea").first.fill("by thumb")
+    eventually(page, server.store, [(NASTY, 0, "accept", "by thumb")])
+    assert misplaced(page) == []
+    page.click("#close")
+    expect(page.locator(".row .badge.accept")).to_be_visible()
+    assert tab.complaints == []
+    page.context.close()

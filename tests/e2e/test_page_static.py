@@ -12,7 +12,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page
 
 from mocap_video.pipeline.viewer import write_page
-from synth.browser import Tab, chromium, open_tab, wait_until
+from synth.browser import PHONE, Tab, chromium, misplaced, open_tab, wait_until
 from synth.reviews import FRAMES, RATE, SIZE, walker, write_clip
 from synth.videos import number_of
 
@@ -282,5 +282,30 @@ def test_a_clip_without_videos_plays_by_itself_in_the_systems_theme(browser: Bro
     wait_until(page, "document.querySelector('#now').textContent.startsWith('0:01.')")
     page.keyboard.press("Home")
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), "nothing sticks out of a narrow window"
+    assert tab.complaints == []
+    page.context.close()
+
+
+def test_in_a_phones_window_all_is_in_reach(browser: Browser, clip: Path) -> None:
+    tab = open_tab(browser, size=PHONE)
+    page = tab.page
+    page.goto(clip.as_uri())
+    wait_until(page, "document.querySelector('video').readyState >= 2")
+    assert misplaced(page) == []
+    for bottom in (False, True):
+        page.evaluate(f"scrollTo(0, {1e6 if bottom else 0})")
+        play = page.locator("#play").bounding_box()
+        assert play is not None
+        assert bottom or play["y"] + play["height"] <= PHONE[1], "the controls stay in sight above all that follows"
+    page.evaluate("scrollTo(0, 0)")
+    page.fill("#seek", "10000")
+    settle(page)
+    assert now(page) == pytest.approx((FRAMES - 1) / RATE, abs=0.5 / RATE)
+    page.click("[data-person='2']")
+    page.click(".flag")
+    settle(page)
+    graphs = page.evaluate("document.querySelector('.graphs canvas').getBoundingClientRect().width")
+    assert graphs > 0.9 * PHONE[0]
+    assert misplaced(page) == []
     assert tab.complaints == []
     page.context.close()

@@ -130,8 +130,10 @@ def test_a_known_height_recomputes_only_from_the_fit_on(first_run: Run, settings
     output = copy_of(first_run, tmp_path)
     config = replace(settings.config, fit=replace(settings.config.fit, height_m=1.93))
     site = first_run.site
+    kept = len(list((output / CACHE).glob("*/*.npz")))
     result = run_clip(Clip(site.clip), site.calib, output, replace(settings, config=config), SilentProgress())
     assert reused(output) == {**BEFORE_FIT, "shape": False, "fit": False, "videos": False}
+    assert len(list((output / CACHE).glob("*/*.npz"))) == kept, "stages of the other height do not pile up"
     betas = torch.as_tensor(result.people[0].body.betas, dtype=torch.float32)
     assert float(stature(load_body("neutral"), betas)) == pytest.approx(1.93, abs=0.002)  # metres
 

@@ -1,7 +1,7 @@
 """A worker process of ``batch`` that takes no models: it holds the folder's lock and writes a report, as ``run`` does.
 
-What the clip says is what it does: ``sleep S``, ``kill``, ``crash``, ``quit``, ``fail WHY``, ``fork S``; anything
-else ends well. ``code()`` is what ``batch_local`` starts instead of its own.
+What the clip says is what it does: ``sleep S``, ``kill``, ``crash``, ``quit``, ``fail WHY``, ``fork S``, ``fill KB``
+(in finished pieces); anything else ends well. ``code()`` is what ``batch_local`` starts instead of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import sys
 import time
 from pathlib import Path
 
-from mocap_video.artifacts import RunLock, atomic_write
+import numpy as np
+
+from mocap_video.artifacts import RunLock, Store, atomic_write
 from mocap_video.errors import VideoError
 from mocap_video.pipeline import batch_job, batch_worker
 from mocap_video.pipeline.batch_job import Job
@@ -39,7 +41,7 @@ def _pretend(words: list[str], progress: Progress) -> None:
         try:
             with RunLock(output), progress.stage("people", 10) as advance:
                 advance(1)
-                _obey(order, rest)
+                _obey(order, rest, output)
                 with atomic_write(output / "report.json") as partial:
                     partial.write_text('{"provenance": {"inputs": {"clip": "digest"}}}')
             break
@@ -47,7 +49,7 @@ def _pretend(words: list[str], progress: Progress) -> None:
             time.sleep(0.1)
 
 
-def _obey(order: str, rest: str) -> None:
+def _obey(order: str, rest: str, output: Path) -> None:
     if order == "sleep":
         time.sleep(float(rest))
     elif order in ("kill", "crash"):
@@ -57,6 +59,9 @@ def _obey(order: str, rest: str) -> None:
     elif order == "fork":
         subprocess.Popen([sys.executable, "-c", f"import time; time.sleep({rest})"])
         time.sleep(float(rest))
+    elif order == "fill":
+        for number in range(int(rest) // 16):
+            Store(output / ".cache").put_arrays("people", str(number), {"noise": np.zeros(2000)})
     elif order == "fail":
         raise VideoError(rest)
 

@@ -15,6 +15,15 @@ _ARGUMENTS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--en
 PATIENCE_MS = 180_000
 """How long a page may take to come to a state: the machines differ tenfold, and some are busy."""
 
+PHONE = (390, 844)
+"""Width and height of a phone's window, CSS px."""
+
+_MISPLACED = """[...document.querySelectorAll('body *')].filter((one) => {
+    const box = one.getBoundingClientRect();
+    const worded = one.matches('button:not(.flag, .person)') && one.textContent.trim();
+    return box.width > 0 && (box.left < -0.5 || box.right > innerWidth + 0.5 || (worded && box.height > 40));
+  }).map((one) => `${one.tagName} #${one.id} .${one.className} ${one.textContent.slice(0, 30)}`)"""
+
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
@@ -62,3 +71,8 @@ def wait_until(page: Page, test: str) -> None:
             return
         page.wait_for_timeout(50)
     raise AssertionError(f"never came true: {test}")
+
+
+def misplaced(page: Page) -> list[str]:
+    """Return what reaches beyond the window's sides, and buttons whose words take two lines."""
+    return page.evaluate(_MISPLACED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -79,6 +80,16 @@ def test_run_is_given_what_the_site_says(running: list[Any], tmp_path: Path) -> 
 def test_a_named_error_is_the_ending(running: list[Any], tmp_path: Path, error: Exception, ending: Ending) -> None:
     running.append(raises(error))
     assert perform(Job("a.mp4", "cam.yaml", str(tmp_path)), SilentProgress()) == ending
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_told_as_such_wherever_it_is_met(running: list[Any], tmp_path: Path, number: int) -> None:
+    """Writing the log or a scratch file, for instance."""
+    running.append(raises(OSError(number, os.strerror(number))))
+    ending = perform(Job("a.mp4", "cam.yaml", str(tmp_path / "out")), SilentProgress())
+    assert (ending.exit_code, ending.elsewhere) == (4, True)
+    assert ending.reason.startswith(f"{tmp_path / 'out'}: cannot be written ({os.strerror(number)}): ")
+    assert "free some space" in ending.reason
 
 
 def test_an_option_that_run_refuses_is_exit_code_2(tmp_path: Path) -> None:

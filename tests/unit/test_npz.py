@@ -44,13 +44,14 @@ def test_rows_of_another_shape_or_type_are_refused(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("width", [1, 17])  # one waits in a buffer, which is flushed once more when it is closed
+def test_a_full_disk_is_a_storage_error_and_leaves_nothing(tmp_path: Path, width: int) -> None:
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limit[1]))  # bytes: the kernel refuses to write more
     try:
         with pytest.raises(StorageError, match=r"a\.npz: cannot be written"), open_npz(tmp_path / "a.npz") as npz:
             for _ in range(100):
-                npz.append({"joints": np.zeros((100, 17))})
+                npz.append({"joints": np.zeros((100, width)), "frame": np.arange(100)})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
     assert list(tmp_path.iterdir()) == []

@@ -102,6 +102,27 @@ def test_files_are_written_again_when_gone_or_changed(make_runner: Callable[[], 
     assert len(calls) == 4
 
 
+def test_what_a_run_did_not_ask_for_is_removed_and_the_rest_answers_still(
+    make_runner: Callable[[], StageRunner], tmp_path: Path
+) -> None:
+    path, root = tmp_path / "video.mp4", tmp_path / "store"
+    for inputs in ("old", "new"):
+        runner = make_runner()
+        runner.values(STAGE, (inputs,), PersonTrack, lambda _: [track(1)])
+        runner.files(Stage("videos", 1), (inputs,), [path], lambda _: path.touch())
+    (root / "of an older version" / "deep").mkdir(parents=True)
+    (root / "of an older version" / "deep" / "piece.mp4").touch()
+    (root / "link").symlink_to(tmp_path)
+    runner.store.keep_only(runner.used)
+    assert sorted(found.name for found in root.iterdir()) == ["people", "videos"]
+    assert len([found for found in root.rglob("*") if found.is_file()]) == 2
+    assert path.exists(), "a link is removed, not what it leads to"
+    again = make_runner()
+    again.values(STAGE, ("new",), PersonTrack, lambda _: [])
+    again.files(Stage("videos", 1), ("new",), [path], lambda _: None)
+    assert [record.reused for record in again.records] == [True, True]
+
+
 def test_files_of_other_inputs_are_gone_when_writing_stops_early(
     make_runner: Callable[[], StageRunner], tmp_path: Path
 ) -> None:
