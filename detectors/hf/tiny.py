@@ -1,4 +1,4 @@
-"""The smallest models of each kind with random weights: they prove that transformers builds and runs what we ask for."""
+"""Small models of each kind with random weights: they prove that transformers builds and runs what we ask of it."""
 
 from __future__ import annotations
 

@@ -67,8 +67,8 @@ def openmmlab_front_end(runtime: Runtime | None = None, *, flip_test: bool = Fal
 def hf_front_end(
     runtime: Runtime | None = None, *, flip_test: bool = False, detector: Callable[[], torch.nn.Module] | None = None
 ) -> FrontEnd:
-    """Return RT-DETR, or another ``detector``, and ViTPose of transformers with random weights, and networks beside them
-    that see markers.
+    """Return RT-DETR, or another ``detector``, and ViTPose of transformers with random weights, and networks beside
+    them that see markers.
     """
     from mocap_video.detectors.hf.detr import FORM, Detr
     from mocap_video.detectors.hf.vitpose import ViTPoseHF
