@@ -154,6 +154,21 @@ def test_json_folders_of_other_tools_lift_to_what_the_npz_gives(
     )
 
 
+def test_offsets_of_a_config_change_the_motion_and_not_the_keypoints(
+    site: Site, lifted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("bias: {hips: [-0.0672, -0.0827], shoulders: [-0.0056, 0.0803], share: 0.5}\n")
+    result = lift(lifted[0], site.calib, tmp_path / "out", "--config", str(config))
+    assert result.exit_code == 0, result.output
+    found, expected = record_of(tmp_path / "out"), record_of(lifted[1])
+    np.testing.assert_array_equal(found.keypoints2d, expected.keypoints2d)
+    moved = np.linalg.norm(found.joints_world - expected.joints_world, axis=-1).max()
+    assert 0.005 < moved < 0.5  # metres
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["provenance"]["config"]["bias"]["share"] == 0.5
+
+
 def test_a_person_chosen_by_number_is_lifted_alone(site: Site, tmp_path: Path) -> None:
     points = exact_keypoints(site, read_calibration(site.calib))[:10]
     write_coco_results(tmp_path, {4: points, 9: points}, layout="coco17", named=True)
