@@ -76,8 +76,9 @@ def _verified(weights: Weights) -> Status:
     except ArtifactError as error:
         return _status(weights, "damaged", str(error))
     if unknown := unknown_digests(weights):
-        where = ", ".join(f"{file.name}: compare with {file.pointer}" for file in unknown)
-        return _status(weights, "unchecked", f"no digest is known here of {where}; got {' '.join(digests)}")
+        found = dict(zip(weights.files, digests, strict=True))
+        advice = ", ".join(f"{file.name}: compare {found[file]} with {file.pointer}" for file in unknown)
+        return _status(weights, "unchecked", f"no SHA-256 is known here of {advice}")
     return _status(weights, "verified", " ".join(digests))
 
 

@@ -282,7 +282,8 @@ def test_files_put_there_by_hand_are_taken(known: Path, server: Server) -> None:
         (known / name).write_bytes(CONTENT)
     (status,) = verify_weights()
     assert status.state == "unchecked", "nothing here says which SHA-256 model.safetensors should have"
-    assert status.detail.startswith(f"no digest is known here of model.safetensors: compare with {tensors(server)}")
+    pointer = f"{tensors(server)}.pointer"
+    assert status.detail == f"no SHA-256 is known here of model.safetensors: compare {SHA256} with {pointer}"
     fetch_weights("net", SilentProgress())
     assert server.asked == []
 
