@@ -40,13 +40,15 @@ class RTMDetDetection:
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        _check_weights(self.weights, "rtmdet-", "")
+        _check_weights(self.weights, ("rtmdet-",), "")
         _check_score(self.score)
 
 
 @dataclass(frozen=True)
 class DetrDetection:
-    """RT-DETR or D-FINE of transformers. ``weights``: rtdetr-r18-hf or rtdetr-r50-hf; ``score``: the least reported."""
+    """RT-DETR or D-FINE of transformers. ``weights``: rtdetr-r18-hf, rtdetr-r50-hf, dfine-n-hf or dfine-s-hf;
+    ``score``: the least reported.
+    """
 
     type: Literal["detr"] = "detr"
     weights: str = "rtdetr-r50-hf"
@@ -54,7 +56,7 @@ class DetrDetection:
     precision: Precision = "fp32"
 
     def __post_init__(self) -> None:
-        _check_weights(self.weights, "rtdetr-", "-hf")
+        _check_weights(self.weights, ("rtdetr-", "dfine-"), "-hf")
         _check_score(self.score)
 
 
@@ -82,7 +84,7 @@ class ViTPoseKeypoints:
     batch: int = 16
 
     def __post_init__(self) -> None:
-        _check_weights(self.weights, "vitpose-", "")
+        _check_weights(self.weights, ("vitpose-",), "")
         _check_batch(self.batch)
 
 
@@ -97,7 +99,7 @@ class ViTPoseHFKeypoints:
     batch: int = 16
 
     def __post_init__(self) -> None:
-        _check_weights(self.weights, "vitpose-", "-hf")
+        _check_weights(self.weights, ("vitpose-",), "-hf")
         _check_batch(self.batch)
 
 
@@ -210,8 +212,9 @@ def _check_batch(batch: int) -> None:
         raise ConfigError(f"batch: expected a positive number, got {batch}")
 
 
-def _check_weights(name: str, start: str, end: str) -> None:
+def _check_weights(name: str, starts: tuple[str, ...], end: str) -> None:
     """Raise ``ConfigError`` unless ``name`` is in the list of weights and of the kind that the network takes."""
     weights_named(name)
-    if not name.startswith(start) or not name.endswith(end) or name.endswith("-hf") != (end == "-hf"):
-        raise ConfigError(f"weights: expected the name of {start}...{end} weights, got {name!r}")
+    if not name.startswith(starts) or not name.endswith(end) or name.endswith("-hf") != (end == "-hf"):
+        kinds = " or ".join(f"{start}...{end}" for start in starts)
+        raise ConfigError(f"weights: expected the name of {kinds} weights, got {name!r}")

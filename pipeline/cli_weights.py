@@ -30,7 +30,10 @@ def weights() -> None:
 @weights.command("list", epilog=examples("mocap-video weights list"))
 @_json
 def list_(as_json: bool) -> None:
-    """Say which weights there are, what for, and which of them are here."""
+    """Say which weights there are, how large, what for, and which of them are here.
+
+    Sizes are those on disk; of weights that are not here, those to fetch, "size ?" where nobody publishes them.
+    """
     from mocap_video.detectors.weights import weights_folder
     from mocap_video.pipeline.weights import list_weights
 
@@ -69,5 +72,6 @@ def _show(found: list[Status], as_json: bool) -> None:
         click.echo(json.dumps([asdict(status) for status in found], indent=1))
         return
     for status in found:
-        size = f"{status.size / 1e6:.1f} MB" if status.size else ""
-        click.echo(f"{status.state:<9}{status.name:<15}{size:>11}  {status.detail or status.purpose}")
+        known = status.size or status.published_size
+        size = "size ?" if known is None else f"{known / 1e6:.1f} MB"
+        click.echo(f"{status.state:<11}{status.name:<15}{size:>9}  {status.detail or status.purpose}")

@@ -1,7 +1,7 @@
 """Configurations: a file of ``configs/`` or the user's own, parsed once to frozen dataclasses.
 
-A file is a mmengine config (Python, YAML or JSON) with the sections ``front_end``, ``people``, ``lift``, ``fit``,
-``render``, ``pieces`` and ``gate``. An unknown section or option is refused with the nearest name that exists.
+A file is a mmengine config (Python, YAML or JSON) with the sections ``front_end``, ``people``, ``bias``, ``lift``,
+``fit``, ``render``, ``pieces`` and ``gate``. An unknown section or option is refused with the nearest name that exists.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
+from mocap_video.detectors.bias import BiasConfig
 from mocap_video.detectors.config import PeopleConfig
 from mocap_video.detectors.front_end import FrontEndConfig, missing_parts
 from mocap_video.errors import ConfigError
@@ -78,6 +79,7 @@ class Config:
     reason: str = ""
     front_end: FrontEndConfig = field(default_factory=FrontEndConfig)
     people: PeopleConfig = field(default_factory=PeopleConfig)
+    bias: BiasConfig = field(default_factory=BiasConfig)
     lift: LiftConfig = field(default_factory=LiftConfig)
     fit: FitConfig = field(default_factory=FitConfig)
     render: RenderConfig = field(default_factory=RenderConfig)

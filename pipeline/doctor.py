@@ -189,10 +189,15 @@ def _openmmlab() -> str:
 
 
 def _transformers() -> str:
-    from mocap_video.optional import require
+    import torch
 
-    for name in ("VitPoseForPoseEstimation", "AutoModelForObjectDetection"):
-        getattr(require("transformers", "hf"), name)
+    from mocap_video.detectors.hf.detr import Detr
+    from mocap_video.detectors.hf.tiny import tiny_rtdetr, tiny_vitpose
+    from mocap_video.detectors.hf.vitpose import ViTPoseHF
+
+    with torch.inference_mode():
+        Detr(tiny_rtdetr()).eval()(torch.zeros(1, 3, 64, 64))
+        ViTPoseHF(tiny_vitpose()).eval()(torch.zeros(1, 3, 256, 192))
     return f"{_versions('transformers')}; {_fetched('rtdetr-r50-hf', 'vitpose-b-hf')}"
 
 

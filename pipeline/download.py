@@ -30,14 +30,24 @@ _POINTER = re.compile(r"^oid sha256:(?P<sha256>[0-9a-f]{64})\nsize (?P<size>\d+)
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known of a file beforehand: ``sha256``, its first digits or all, or ""; ``size`` in bytes or None."""
+    """What is known of a file beforehand: ``sha256``, its first digits or all, or ""; ``size`` in bytes or None.
+
+    ``rounding`` in bytes: how far off the size may be.
+    """
 
     sha256: str = ""
     size: int | None = None
+    rounding: int = 0
 
     def __str__(self) -> str:
-        size = "" if self.size is None else f"{self.size} bytes with "
-        return f"{size}SHA-256 {self.sha256}{'...' if len(self.sha256) < 64 else ''}"
+        known = [f"SHA-256 {self.sha256}{'...' if len(self.sha256) < 64 else ''}"] if self.sha256 else []
+        if self.size is not None:
+            known.insert(0, f"{'about ' if self.rounding else ''}{self.size} bytes")
+        return " with ".join(known)
+
+    def fits(self, size: int) -> bool:
+        """Return whether a file of ``size`` bytes may be the one."""
+        return self.size is None or abs(size - self.size) <= self.rounding
 
 
 def read_pointer(url: str) -> Expected:
@@ -84,7 +94,7 @@ def download(url: str, path: Path, expected: Expected, progress: Progress) -> st
 
 
 def _is(expected: Expected, part: Path, digest: str) -> bool:
-    return digest.startswith(expected.sha256) and expected.size in (None, part.stat().st_size)
+    return digest.startswith(expected.sha256) and expected.fits(part.stat().st_size)
 
 
 def _fetch_whole(url: str, part: Path, expected: Expected, transferred: Transferred) -> str:
@@ -110,9 +120,12 @@ def _fetch_whole(url: str, part: Path, expected: Expected, transferred: Transfer
 
 
 def _receive(url: str, part: Path, expected: Expected, transferred: Transferred) -> bool:
-    """Ask once for the rest of ``part``; return whether it is whole now, as far as lengths tell."""
+    """Ask once for the rest of ``part``; return whether it is whole now, as far as lengths tell.
+
+    Raises ``ArtifactError`` before anything is written where the server states a length that is not the file's.
+    """
     done = _size(part)
-    if done and done == expected.size:
+    if done and done == expected.size and not expected.rounding:
         return True
     try:
         response = _open(url, start=done)
@@ -121,17 +134,25 @@ def _receive(url: str, part: Path, expected: Expected, transferred: Transferred)
             raise
         part.unlink()  # as long as the file or longer, so not the beginning of this file
         response = _open(url)
-    with response, _open_part(part) as stream:
-        if response.status != http.HTTPStatus.PARTIAL_CONTENT:  # this server cannot begin in the middle
-            stream.truncate(0)
+    with response:
+        if (
+            response.status != http.HTTPStatus.PARTIAL_CONTENT
+        ):  # nothing was asked for, or it cannot begin in the middle
             done = 0
         total = _total(response.headers, done)
-        transferred(done, total)
-        while chunk := response.read(_CHUNK):
-            with storage_errors(part):
-                stream.write(chunk)
-            done += len(chunk)
+        if total is not None and not expected.fits(total):
+            raise ArtifactError(
+                f"{url}: expected {expected}, got {total} bytes by what the server states. It, or a login page on the "
+                "way to it, gives something else; nothing of it was fetched"
+            )
+        with _open_part(part) as stream:
+            stream.truncate(done)
             transferred(done, total)
+            while chunk := response.read(_CHUNK):
+                with storage_errors(part):
+                    stream.write(chunk)
+                done += len(chunk)
+                transferred(done, total)
     return total is None or done >= total
 
 

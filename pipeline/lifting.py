@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mocap_video.artifacts import digest_of
+from mocap_video.detectors.bias import BiasConfig, Unbiased
 from mocap_video.errors import ConfigError
 from mocap_video.lifter import fit as fitting
 from mocap_video.lifter import lift as lifts
@@ -61,6 +63,11 @@ class Tracks:
             )
         return self if numbers is None else replace(self, courses=[found[number] for number in numbers])
 
+    def unbiased(self, bias: BiasConfig) -> Tracks:
+        """Return everyone with the offsets of ``bias`` taken off: what is lifted, where results keep what was found."""
+        keys = [digest_of((key, bias)) for key in self.keys]
+        return replace(self, keypoints=Unbiased(self.keypoints, bias), keys=keys) if bias else self
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -111,7 +118,9 @@ def lift_people(tracks: Tracks, calibration: Calibration, settings: Settings, ru
             "--people N."
         )
     lifter = load_lifter(settings.weights, settings.device)
-    stages = _Stages(tracks, calibration, body, lifter, replace(config.fit, device=settings.device), runner)
+    stages = _Stages(
+        tracks.unbiased(config.bias), calibration, body, lifter, replace(config.fit, device=settings.device), runner
+    )
     motions = stages.lift(config.lift, settings.device)
     shapes = stages.shape(motions)
     bodies = stages.fit(motions, shapes)

@@ -14,6 +14,7 @@ from mocap_video.detectors.weights import (
     WeightsFile,
     known_weights,
     noted_digests,
+    unknown_digests,
     verified_digests,
     weights_named,
     weights_path,
@@ -22,16 +23,20 @@ from mocap_video.errors import ArtifactError, MissingAsset
 from mocap_video.pipeline.download import Expected, download, read_pointer
 from mocap_video.pipeline.progress import Progress
 
-State = Literal["ready", "partial", "absent", "verified", "damaged"]
+State = Literal["ready", "partial", "absent", "verified", "unchecked", "damaged"]
 
 
 @dataclass(frozen=True)
 class Status:
-    """What is known of weights on this machine: ``size`` in bytes on disk; ``detail`` says what is wrong or ""."""
+    """What is known of weights on this machine: ``size`` in bytes on disk; ``detail`` says what is wrong or "".
+
+    ``published_size`` in bytes, rounded where the publisher rounds it, None where nobody states it.
+    """
 
     name: str
     state: State
     size: int
+    published_size: int | None
     path: str
     purpose: str
     licence: str
@@ -59,7 +64,8 @@ def _presence(weights: Weights) -> State:
 
 def _status(weights: Weights, state: State, detail: str = "") -> Status:
     size = sum(path.stat().st_size for path in weights.paths() if path.is_file())
-    return Status(weights.name, state, size, str(weights.folder), weights.purpose, weights.licence, detail)
+    published = weights.published_size()
+    return Status(weights.name, state, size, published, str(weights.folder), weights.purpose, weights.licence, detail)
 
 
 def _verified(weights: Weights) -> Status:
@@ -69,6 +75,10 @@ def _verified(weights: Weights) -> Status:
         return _status(weights, _presence(weights), str(error))
     except ArtifactError as error:
         return _status(weights, "damaged", str(error))
+    if unknown := unknown_digests(weights):
+        found = dict(zip(weights.files, digests, strict=True))
+        advice = ", ".join(f"{file.name}: compare {found[file]} with {file.pointer}" for file in unknown)
+        return _status(weights, "unchecked", f"no SHA-256 is known here of {advice}")
     return _status(weights, "verified", " ".join(digests))
 
 
@@ -89,8 +99,7 @@ def fetch_weights(name: str, progress: Progress) -> Path:
 
 def _fetch_file(weights: Weights, file: WeightsFile, path: Path, progress: Progress) -> None:
     try:
-        expected = read_pointer(file.pointer) if file.pointer else Expected(file.sha256)
-        digest = download(file.url, path, expected, progress)
+        digest = download(file.url, path, _expected(file), progress)
     except MissingAsset as error:
         raise MissingAsset(
             f"{error}. Where there is no network: fetch it on another machine, put it at {path}, then "
@@ -99,3 +108,17 @@ def _fetch_file(weights: Weights, file: WeightsFile, path: Path, progress: Progr
     noted = {**noted_digests(weights.folder), file.name: digest}
     with atomic_write(weights.folder / NOTE) as partial:
         partial.write_text("".join(f"{value}  {key}\n" for key, value in noted.items()), encoding="utf-8")
+
+
+def _expected(file: WeightsFile) -> Expected:
+    """Return what the list says of ``file``, or its pointer, which knows more; ``ArtifactError`` if they disagree."""
+    listed = Expected(file.sha256, file.size, file.rounding)
+    if not file.pointer:
+        return listed
+    stated = read_pointer(file.pointer)
+    if not stated.sha256.startswith(listed.sha256) or (stated.size is not None and not listed.fits(stated.size)):
+        raise ArtifactError(
+            f"{file.pointer}: expected a pointer to {listed}, got {stated}. The publisher has put another file in its "
+            "place, or something on the way gives one; nothing was fetched"
+        )
+    return stated

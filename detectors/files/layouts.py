@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mocap_video.detectors.blazepose import COCO17_FROM_BLAZEPOSE
 from mocap_video.skeletons import COCO17
 
 _OPENPOSE_BODY = (
@@ -15,6 +16,7 @@ _OPENPOSE_BODY = (
 _OPENPOSE_HEAD = ("right_eye", "left_eye", "right_ear", "left_ear")
 _RIGHT_LEG, _LEFT_LEG = (tuple(f"{side}_{joint}" for joint in ("hip", "knee", "ankle")) for side in ("right", "left"))
 _OTHER = ("",)
+_BLAZEPOSE = dict(zip(COCO17_FROM_BLAZEPOSE.tolist(), COCO17.names, strict=True))
 
 LAYOUTS: dict[str, tuple[str, ...]] = {
     "coco17": COCO17.names,
@@ -22,6 +24,7 @@ LAYOUTS: dict[str, tuple[str, ...]] = {
     "body25": (*_OPENPOSE_BODY, "mid_hip", *_RIGHT_LEG, *_LEFT_LEG, *_OPENPOSE_HEAD, *_OTHER * 6),
     "body25b": (*COCO17.names, *_OTHER * 8),
     "halpe26": (*COCO17.names, *_OTHER * 9),
+    "blazepose33": tuple(_BLAZEPOSE.get(place, "") for place in range(33)),
     "wholebody133": (*COCO17.names, *_OTHER * 116),
     "halpe136": (*COCO17.names, *_OTHER * 119),
 }

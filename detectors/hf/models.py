@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Any
 
 import torch
 
 from mocap_video.detectors.weights import verified_digests, weights_path
 from mocap_video.errors import ArtifactError
-from mocap_video.optional import require
+from mocap_video.optional import import_torchvision, require
 
 EXTRA = "hf"
+
+
+def load_transformers() -> ModuleType:
+    """Import transformers, which looks for torchvision by itself; ``MissingExtra`` where it is not installed."""
+    import_torchvision()
+    return require("transformers", EXTRA)
 
 
 def load_model(kind: str, weights: str) -> tuple[torch.nn.Module, tuple[str, ...]]:
@@ -19,7 +26,7 @@ def load_model(kind: str, weights: str) -> tuple[torch.nn.Module, tuple[str, ...
     Raises ``MissingExtra`` without transformers, ``MissingAsset`` when the files are not there, and ``ArtifactError``
     when they are not those published or do not hold such a model. Weights are safetensors, which cannot run code.
     """
-    transformers = require("transformers", EXTRA)
+    transformers = load_transformers()
     folder, digests = weights_path(weights), verified_digests(weights)
     try:
         model, info = getattr(transformers, kind).from_pretrained(

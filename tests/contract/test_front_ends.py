@@ -18,7 +18,7 @@ from mocap_video.detectors.front_end import (
 )
 from mocap_video.detectors.runtime import Runtime
 from mocap_video.detectors.standing import pose_box, pose_size
-from synth.backends import hf_front_end, openmmlab_front_end
+from synth.backends import hf_front_end, openmmlab_front_end, random_dfine_model
 from synth.markers import marked_picture
 
 _BLAZEPOSE = FrontEndConfig(BlazePoseDetection(threads=1), BlazePoseKeypoints(threads=1))
@@ -26,6 +26,7 @@ FRONT_ENDS: dict[str, Callable[[], FrontEnd]] = {
     "embedded": lambda: build_front_end(_BLAZEPOSE),
     "openmmlab": openmmlab_front_end,
     "hf": hf_front_end,
+    "hf, D-FINE": lambda: hf_front_end(detector=random_dfine_model),
     "hf, bf16, flip test": lambda: hf_front_end(Runtime(precision="bf16"), flip_test=True),
 }
 _SAME_PLACE = 0.02

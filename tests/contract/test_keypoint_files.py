@@ -13,7 +13,16 @@ from mocap_video.detectors.files.identity import people_of
 from mocap_video.errors import ConfigError, KeypointsError
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Keypoints2D
-from synth.keypoint_files import HAS_TIMES, JSON, NAMES_PEOPLE, TAKES_UNNAMED, WRITERS, People
+from synth.keypoint_files import (
+    HAS_TIMES,
+    JSON,
+    NAMES_PEOPLE,
+    TAKES_UNNAMED,
+    WRITERS,
+    People,
+    write_pose2sim,
+    write_sports2d,
+)
 from synth.walkers import Walk, projected, site_calibration
 
 RATE = 25.0
@@ -121,7 +130,7 @@ def test_a_frame_rate_against_times_is_refused(tmp_path: Path, kind: str) -> Non
         people_of(read_sightings(path), CALIBRATION, RATE)
 
 
-@pytest.mark.parametrize("layout", ["coco18", "body25", "halpe26", "wholebody133"])
+@pytest.mark.parametrize("layout", ["coco18", "body25", "halpe26", "blazepose33", "wholebody133"])
 @pytest.mark.parametrize("kind", JSON)
 def test_other_joint_sets_are_told_by_their_length(tmp_path: Path, kind: str, layout: str) -> None:
     points = one_person()
@@ -233,3 +242,51 @@ def test_identities_for_some_alone_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps(content))
     with pytest.raises(KeypointsError, match="got 24 of 25"):
         read(path, "coco-results")
+
+
+@pytest.mark.parametrize(
+    ("layout", "said"),
+    [("halpe26", None), ("coco17", None), ("wholebody133", None), ("body25", None), ("body25b", "body25b")],
+)
+def test_a_json_folder_of_pose2sim_is_read(tmp_path: Path, layout: str, said: str | None) -> None:
+    points = one_person()
+    (person,) = read(write_pose2sim(tmp_path, {1: points}, layout=layout), "openpose", layout=said)
+    np.testing.assert_array_equal(person.frames, np.arange(3, 30))
+    np.testing.assert_allclose(person.xy, points[3:, :, :2], atol=1e-9)  # px
+    assert not person.seen[[7, 8]].any()
+
+
+def test_body25b_without_its_name_is_taken_for_body25(tmp_path: Path) -> None:
+    """Both have 25: that is why ``--skeleton`` is there."""
+    (person,) = read(write_pose2sim(tmp_path, {1: one_person()}, layout="body25b"), "openpose")
+    assert np.nanmax(np.abs(person.xy - one_person()[3:, :, :2])) > 10  # px
+
+
+def test_several_people_of_pose2sim_are_followed_through_rows_of_nan(tmp_path: Path) -> None:
+    first, second = two_people().values()
+    second[:6] = [np.nan, np.nan, 0]
+    people = read(write_pose2sim(tmp_path, {0: first, 1: second}), "openpose")
+    assert len(people) == 2
+    assert sorted(int(person.seen.sum()) for person in people) == [24, 30]
+
+
+def test_frames_of_a_piece_of_a_clip_keep_their_numbers(tmp_path: Path) -> None:
+    (person,) = read(write_pose2sim(tmp_path, {1: one_person()}, first=250), "openpose")
+    np.testing.assert_array_equal(person.frames, np.arange(253, 280))
+    np.testing.assert_allclose(person.time_s[0], 253 / RATE)
+
+
+def test_the_folder_above_the_cameras_is_refused_with_their_names(tmp_path: Path) -> None:
+    target = write_pose2sim(tmp_path, {1: one_person()})
+    (target.parent / "cam02_json").mkdir()
+    with pytest.raises(KeypointsError, match=r"one camera, got .*: cam01_json, cam02_json. Give one") as caught:
+        read_sightings(target.parent)
+    assert str(target.parent) in str(caught.value)
+
+
+def test_a_json_folder_of_sports2d_is_read(tmp_path: Path) -> None:
+    points = one_person()
+    (person,) = read(write_sports2d(tmp_path, points), "openpose")
+    np.testing.assert_array_equal(person.frames, np.arange(3, 30))
+    np.testing.assert_allclose(person.xy, points[3:, :, :2], atol=1e-9)  # px
+    assert not person.seen[[7, 8]].any()

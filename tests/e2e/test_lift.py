@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from mocap_video.pipeline.cli import main
 from mocap_video.pipeline.results import PersonRecord, read_person
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration
-from synth.keypoint_files import write_coco_results, write_openpose
+from synth.keypoint_files import write_coco_results, write_openpose, write_pose2sim, write_sports2d
 from synth.runs import Run, Site
 
 
@@ -119,6 +120,53 @@ def test_openpose_files_of_run_lift_to_what_run_gave(first_run: Run, tmp_path: P
     found = record_of(tmp_path / "out")
     np.testing.assert_array_equal(found.frame, record.frame)
     np.testing.assert_allclose(found.joints_world, record.joints_world, atol=1e-4)  # metres
+
+
+FOLDERS: dict[str, tuple[Callable[[Path, np.ndarray], Path], tuple[str, ...]]] = {
+    "Pose2Sim, HALPE_26": (lambda folder, points: write_pose2sim(folder, {1: points}), ()),
+    "Pose2Sim, COCO_17": (lambda folder, points: write_pose2sim(folder, {1: points}, layout="coco17"), ()),
+    "Pose2Sim, BODY_25B": (
+        lambda folder, points: write_pose2sim(folder, {1: points}, layout="body25b"),
+        ("--skeleton", "body25b"),
+    ),
+    "Sports2D, BlazePose": (write_sports2d, ()),
+    "OpenPose, BODY_25": (
+        lambda folder, points: write_openpose(folder, {1: points}, layout="body25", named=False),
+        ("--format", "openpose"),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", FOLDERS)
+def test_json_folders_of_other_tools_lift_to_what_the_npz_gives(
+    site: Site, lifted: tuple[Path, Path], tmp_path: Path, kind: str
+) -> None:
+    with np.load(lifted[0]) as stored:
+        points = stored["keypoints2d"]
+    write, options = FOLDERS[kind]
+    result = lift(write(tmp_path, points), site.calib, tmp_path / "out", "--fps", "25", *options)
+    assert result.exit_code == 0, result.output
+    found, expected = record_of(tmp_path / "out"), record_of(lifted[1])
+    np.testing.assert_array_equal(found.frame, expected.frame)
+    np.testing.assert_allclose(found.joints_world, expected.joints_world, atol=1e-4)  # metres
+    assert not list((tmp_path / "out" / "people").glob("002*")), (
+        "joints that COCO-17 does not have are no second person"
+    )
+
+
+def test_offsets_of_a_config_change_the_motion_and_not_the_keypoints(
+    site: Site, lifted: tuple[Path, Path], tmp_path: Path
+) -> None:
+    config = tmp_path / "mine.yaml"
+    config.write_text("bias: {hips: [-0.0672, -0.0827], shoulders: [-0.0056, 0.0803], share: 0.5}\n")
+    result = lift(lifted[0], site.calib, tmp_path / "out", "--config", str(config))
+    assert result.exit_code == 0, result.output
+    found, expected = record_of(tmp_path / "out"), record_of(lifted[1])
+    np.testing.assert_array_equal(found.keypoints2d, expected.keypoints2d)
+    moved = np.linalg.norm(found.joints_world - expected.joints_world, axis=-1).max()
+    assert 0.005 < moved < 0.5  # metres
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["provenance"]["config"]["bias"]["share"] == 0.5
 
 
 def test_a_person_chosen_by_number_is_lifted_alone(site: Site, tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from mocap_video.detectors.base import FrontEnd
 from mocap_video.detectors.boxes import BoxDetector, InputForm
+from mocap_video.detectors.hf.tiny import tiny_dfine, tiny_rtdetr, tiny_vitpose
 from mocap_video.detectors.runtime import Runtime
 from mocap_video.detectors.topdown import TopDownEstimator
 from synth.markers import MarkerBoxes, MarkerKeypoints
@@ -38,27 +40,21 @@ def random_vitpose() -> torch.nn.Module:
 
 
 def random_hf_vitpose_model() -> torch.nn.Module:
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("transformers")
     torch.manual_seed(0)
-    backbone = transformers.VitPoseBackboneConfig(
-        hidden_size=48, num_attention_heads=3, num_hidden_layers=2, out_indices=[2]
-    )
-    config = transformers.VitPoseConfig(backbone_config=backbone, use_simple_decoder=False, num_labels=17)
-    return transformers.VitPoseForPoseEstimation(config)
+    return tiny_vitpose()
 
 
 def random_rtdetr_model() -> torch.nn.Module:
-    transformers = pytest.importorskip("transformers")
+    pytest.importorskip("transformers")
     torch.manual_seed(0)
-    backbone = transformers.RTDetrResNetConfig(
-        embedding_size=16, hidden_sizes=[16, 24, 32, 48], depths=[1, 1, 1, 1], layer_type="basic",
-        out_features=["stage2", "stage3", "stage4"],
-    )  # fmt: skip
-    return transformers.RTDetrForObjectDetection(transformers.RTDetrConfig(
-        backbone_config=backbone, encoder_in_channels=[24, 32, 48], encoder_hidden_dim=32, encoder_ffn_dim=32,
-        feat_strides=[8, 16, 32], d_model=32, decoder_in_channels=[32, 32, 32], decoder_ffn_dim=32, decoder_layers=1,
-        decoder_attention_heads=4, encoder_attention_heads=4, num_queries=20, num_labels=80,
-    ))  # fmt: skip
+    return tiny_rtdetr()
+
+
+def random_dfine_model() -> torch.nn.Module:
+    pytest.importorskip("transformers")
+    torch.manual_seed(0)
+    return tiny_dfine()
 
 
 def openmmlab_front_end(runtime: Runtime | None = None, *, flip_test: bool = False) -> FrontEnd:
@@ -68,12 +64,16 @@ def openmmlab_front_end(runtime: Runtime | None = None, *, flip_test: bool = Fal
     return _front_end(random_rtmdet(), FORM, random_vitpose(), runtime or Runtime(), flip_test)
 
 
-def hf_front_end(runtime: Runtime | None = None, *, flip_test: bool = False) -> FrontEnd:
-    """Return RT-DETR and ViTPose of transformers with random weights, and networks beside them that see markers."""
+def hf_front_end(
+    runtime: Runtime | None = None, *, flip_test: bool = False, detector: Callable[[], torch.nn.Module] | None = None
+) -> FrontEnd:
+    """Return RT-DETR, or another ``detector``, and ViTPose of transformers with random weights, and networks beside
+    them that see markers.
+    """
     from mocap_video.detectors.hf.detr import FORM, Detr
     from mocap_video.detectors.hf.vitpose import ViTPoseHF
 
-    networks = Detr(random_rtdetr_model()), ViTPoseHF(random_hf_vitpose_model())
+    networks = Detr((detector or random_rtdetr_model)()), ViTPoseHF(random_hf_vitpose_model())
     return _front_end(networks[0], FORM, networks[1], runtime or Runtime(), flip_test)
 
 

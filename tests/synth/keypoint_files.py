@@ -70,6 +70,51 @@ def write_openpose(folder: Path, people: People, *, layout: str, named: bool) ->
     return folder
 
 
+def _openpose_person(numbers: list[float]) -> dict[str, object]:
+    """Return a person as Pose2Sim and Sports2D write one: no identity, and the lists that they leave empty."""
+    parts = ("face", "hand_left", "hand_right")
+    empty = {f"{part}_keypoints_{axes}": [] for axes in ("2d", "3d") for part in parts} | {"pose_keypoints_3d": []}
+    return {"person_id": [-1], "pose_keypoints_2d": numbers, **empty}
+
+
+def _crowded(points: np.ndarray, layout: str) -> list[float]:
+    """Return one person's ``points (17,3)`` in ``layout``, whose other joints are found as well, far off."""
+    placed = in_layout(points, layout)
+    placed[[name not in COCO17.names for name in LAYOUTS[layout]]] = [5.0, 5.0, 0.9]
+    return placed.ravel().tolist()
+
+
+def write_pose2sim(folder: Path, people: People, *, layout: str = "halpe26", first: int = 0) -> Path:
+    """Write ``pose/cam01_json/cam01_000000.json`` and so on, as Pose2Sim does; frames count from ``first``.
+
+    Its trackers keep a place in the list for everyone: who is not seen is a row of NaN there.
+    """
+    target = folder / "pose" / "cam01_json"
+    target.mkdir(parents=True)
+    for frame in range(len(next(iter(people.values())))):
+        rows = [_crowded(points[frame], layout) for points in people.values()]
+        hidden = [not points[frame, :, 2].any() for points in people.values()]
+        found = [[float("nan")] * len(row) if gone else row for row, gone in zip(rows, hidden, strict=True)]
+        content = {"version": 1.3, "people": [_openpose_person(numbers) for numbers in found]}
+        (target / f"cam01_{first + frame:06d}.json").write_text(json.dumps(content))
+    return target
+
+
+def write_sports2d(folder: Path, points: np.ndarray) -> Path:
+    """Write ``demo_BLAZEPOSE_json/demo_BLAZEPOSE.00000.json`` and so on, as Sports2D did when it wrote json.
+
+    It follows one person, ``points (T,17,3)``, with BlazePose's 33 landmarks, and writes a single NaN where it has lost
+    them.
+    """
+    target = folder / "demo_BLAZEPOSE_json"
+    target.mkdir()
+    for frame, seen_now in enumerate(points):
+        numbers = _crowded(seen_now, "blazepose33") if seen_now[:, 2].any() else [float("nan")]
+        content = {"version": 1.3, "people": [_openpose_person(numbers)]}
+        (target / f"demo_BLAZEPOSE.{frame:05d}.json").write_text(json.dumps(content))
+    return target
+
+
 def _flat(points: np.ndarray, layout: str) -> list[float]:
     return in_layout(points, layout).ravel().tolist()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from mocap_video.detectors.boxes import BoxDetector, InputForm
 from mocap_video.detectors.runtime import Runtime
-from synth.backends import RTMDET_TINY, random_rtdetr_model, random_rtmdet
+from synth.backends import RTMDET_TINY, random_dfine_model, random_rtdetr_model, random_rtmdet
 
 PLAIN = InputForm(64, keep_aspect=True, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0), blue_first=False)
 STRETCHED = InputForm(64, keep_aspect=False, mean=(0.0, 0.0, 0.0), std=(255.0, 255.0, 255.0), blue_first=True)
@@ -85,18 +86,12 @@ def test_rtmdet_finds_what_mmdets_own_pipeline_finds() -> None:
     np.testing.assert_allclose(found.box_xyxy[:20] + 0.5, people.bboxes[:20], atol=0.5)  # px
 
 
-@pytest.mark.parametrize("kind", ["rtdetr", "dfine"])
-def test_the_best_query_comes_first_and_lies_in_the_picture(kind: str) -> None:
-    transformers = pytest.importorskip("transformers")
+@pytest.mark.parametrize("random_model", [random_rtdetr_model, random_dfine_model])
+def test_the_best_query_comes_first_and_lies_in_the_picture(random_model: Callable[[], torch.nn.Module]) -> None:
     from mocap_video.detectors.hf.detr import FORM, Detr
 
-    if kind == "rtdetr":
-        model = random_rtdetr_model()
-    else:
-        torch.manual_seed(0)
-        model = transformers.DFineForObjectDetection(transformers.DFineConfig(decoder_layers=2, num_labels=80))
     rgb = np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8)
-    found = BoxDetector(Detr(model), FORM, Runtime(), threshold=1e-6).detect(rgb)
+    found = BoxDetector(Detr(random_model()), FORM, Runtime(), threshold=1e-6).detect(rgb)
     assert len(found) > 5
     assert (np.diff(found.score) <= 0).all()
     assert (found.box_xyxy >= -0.5).all()

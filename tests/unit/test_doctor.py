@@ -58,3 +58,21 @@ def test_an_output_folder_below_a_file_is_a_finding(tmp_path: Path) -> None:
     found = _finding("output folder", tmp_path / "taken" / "out")
     assert not found.ok
     assert "-o" in found.fix
+
+
+@pytest.mark.parametrize("broken", ["detr.Detr", "vitpose.ViTPoseHF"])
+def test_transformers_is_tried_by_running_both_models(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    pytest.importorskip("transformers")
+    found = _finding("transformers (optional)", tmp_path)
+    assert found.ok
+    assert "transformers 5." in found.detail
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("operator is not there")
+
+    monkeypatch.setattr(f"mocap_video.detectors.hf.{broken}.forward", fail)
+    found = _finding("transformers (optional)", tmp_path)
+    assert (found.ok, found.detail, found.needed) == (False, "operator is not there", False)
+    assert "mocap-video[hf]" in found.fix

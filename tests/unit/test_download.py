@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import http.server
+import json
 import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from mocap_video.detectors import weights
 from mocap_video.detectors.weights import Weights, WeightsFile
 from mocap_video.errors import ArtifactError, MissingAsset, StorageError
 from mocap_video.pipeline import download as downloading
+from mocap_video.pipeline.cli import main
 from mocap_video.pipeline.download import Expected, download, read_pointer
 from mocap_video.pipeline.progress import SilentProgress
 from mocap_video.pipeline.weights import fetch_weights, list_weights, verify_weights
@@ -172,6 +176,31 @@ def test_another_file_is_refused_and_not_kept(server: Server, path: Path, expect
     assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.parametrize("sizes", [Expected(size=len(CONTENT)), Expected(size=len(CONTENT), rounding=1000)])
+def test_a_stated_length_that_is_not_the_files_ends_it_before_anything_is_lost(
+    server: Server, path: Path, sizes: Expected
+) -> None:
+    path.parent.mkdir()
+    part_of(path).write_bytes(CONTENT[:300_000])
+    server.ranges, server.content = False, b"<html>Please log in</html>"
+    with pytest.raises(ArtifactError, match="got 26 bytes by what the server states"):
+        download(server.url, path, sizes, SilentProgress())
+    assert part_of(path).read_bytes() == CONTENT[:300_000]
+    server.content = CONTENT
+    assert fetched(server, path) == CONTENT
+
+
+@pytest.mark.parametrize(("off", "fits"), [(0, True), (500, True), (-501, False)])
+def test_a_rounded_size_allows_for_its_rounding(server: Server, path: Path, off: int, *, fits: bool) -> None:
+    expected = Expected(SHA256[:8], len(CONTENT) + off, rounding=500)
+    if fits:
+        assert fetched(server, path, expected) == CONTENT
+        return
+    with pytest.raises(ArtifactError, match=f"expected about {len(CONTENT) + off} bytes with SHA-256 {SHA256[:8]}"):
+        download(server.url, path, expected, SilentProgress())
+    assert list(path.parent.iterdir()) == []
+
+
 def test_no_server_at_all_is_an_error_with_the_address(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(downloading, "PAUSE_S", 0)
     with pytest.raises(MissingAsset, match=r"http://127.0.0.1:1/model.pth: cannot be fetched"):
@@ -194,12 +223,19 @@ def test_a_pointer_states_digest_and_size(server: Server) -> None:
 def known(server: Server, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Know ``net``: a file with a short digest and one with a pointer; return the folder that it belongs in."""
     monkeypatch.setenv(weights.FOLDER_VARIABLE, str(tmp_path))
-    tensors = server.url.replace(".pth", ".safetensors")
-    files = (WeightsFile(server.url, SHA256[:8]), WeightsFile(tensors, pointer=f"{tensors}.pointer"))
+    files = (WeightsFile(server.url, SHA256[:8]), WeightsFile(tensors(server), pointer=f"{tensors(server)}.pointer"))
+    know(monkeypatch, files)
+    return tmp_path / "net"
+
+
+def tensors(server: Server) -> str:
+    return server.url.replace(".pth", ".safetensors")
+
+
+def know(monkeypatch: pytest.MonkeyPatch, files: tuple[WeightsFile, ...]) -> None:
     entry = Weights("net", "tests", "m", "CC0", files)
     monkeypatch.setattr(weights, "known_weights", lambda: {"net": entry})
     monkeypatch.setattr("mocap_video.pipeline.weights.known_weights", lambda: {"net": entry})
-    return tmp_path / "net"
 
 
 def states() -> list[str]:
@@ -244,6 +280,36 @@ def test_files_put_there_by_hand_are_taken(known: Path, server: Server) -> None:
     known.mkdir()
     for name in ("model.pth", "model.safetensors"):
         (known / name).write_bytes(CONTENT)
-    assert [status.state for status in verify_weights()] == ["verified"]
+    (status,) = verify_weights()
+    assert status.state == "unchecked", "nothing here says which SHA-256 model.safetensors should have"
+    pointer = f"{tensors(server)}.pointer"
+    assert status.detail == f"no SHA-256 is known here of model.safetensors: compare {SHA256} with {pointer}"
     fetch_weights("net", SilentProgress())
     assert server.asked == []
+
+
+@pytest.mark.parametrize("known_beforehand", [{"sha256": "0" * 64}, {"size": len(CONTENT) + 1}])
+@pytest.mark.usefixtures("known")
+def test_a_pointer_to_another_file_than_the_list_knows_is_refused(
+    server: Server, monkeypatch: pytest.MonkeyPatch, known_beforehand: dict[str, Any]
+) -> None:
+    file = WeightsFile(tensors(server), pointer=f"{tensors(server)}.pointer", **known_beforehand)
+    know(monkeypatch, (file,))
+    with pytest.raises(ArtifactError, match=r"expected a pointer to .*put another file in its place"):
+        fetch_weights("net", SilentProgress())
+    assert len(server.asked) == 1, "the pointer alone was asked for"
+    assert states() == ["absent"]
+
+
+@pytest.mark.parametrize(("file", "size"), [({"size": len(CONTENT)}, "0.7 MB"), ({}, "size ?")])
+@pytest.mark.usefixtures("known")
+def test_the_list_shows_what_there_is_to_fetch_and_admits_what_is_not_known(
+    server: Server, monkeypatch: pytest.MonkeyPatch, file: dict[str, Any], size: str
+) -> None:
+    know(monkeypatch, (WeightsFile(server.url, SHA256, **file),))
+    shown = CliRunner().invoke(main, ["weights", "list"]).stdout
+    assert re.search(rf"absent +net +{re.escape(size)}  tests", shown)
+    (listed,) = json.loads(CliRunner().invoke(main, ["weights", "list", "--json"]).stdout)
+    assert (listed["size"], listed["published_size"]) == (0, file.get("size"))
+    fetch_weights("net", SilentProgress())
+    assert re.search(r"ready +net +0\.7 MB  tests", CliRunner().invoke(main, ["weights", "list"]).stdout)

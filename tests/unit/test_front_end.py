@@ -7,6 +7,7 @@ import logging
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -29,7 +30,7 @@ from mocap_video.detectors.weights import FOLDER_VARIABLE, known_weights
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
 from mocap_video.pipeline import config as choosing
 from mocap_video.pipeline.config import BEST_FIRST, load_config
-from synth.backends import RTMDET_TINY, VITPOSE_S, random_hf_vitpose_model, random_rtdetr_model
+from synth.backends import RTMDET_TINY, VITPOSE_S, random_dfine_model, random_hf_vitpose_model, random_rtdetr_model
 
 
 @pytest.fixture(autouse=True)
@@ -93,23 +94,36 @@ def test_rtmdet_is_built_with_its_weights(monkeypatch: pytest.MonkeyPatch) -> No
     assert len(built.detector.detect(np.zeros((32, 32, 3), np.uint8)).score) >= 0
 
 
-def test_huggingface_weights_are_read_from_their_folder() -> None:
-    for name, model in (("vitpose-b-hf", random_hf_vitpose_model()), ("rtdetr-r18-hf", random_rtdetr_model())):
-        target = known_weights()[name].folder
-        model.save_pretrained(target)  # pyright: ignore[reportCallIssue]
-        (target / "preprocessor_config.json").write_text("{}")
-    config = FrontEndConfig(DetrDetection(weights="rtdetr-r18-hf"), ViTPoseHFKeypoints())
+def publish_huggingface(monkeypatch: pytest.MonkeyPatch, name: str, model: torch.nn.Module) -> None:
+    """Put ``model`` where the weights ``name`` belong, and forget which size and digest theirs have."""
+    weights = known_weights()[name]
+    model.save_pretrained(weights.folder)  # pyright: ignore[reportCallIssue]
+    (weights.folder / "preprocessor_config.json").write_text("{}")
+    files = tuple(listing.WeightsFile(file.url) for file in weights.files)
+    entry = listing.Weights(name, weights.purpose, weights.model, weights.licence, files)
+    known = {**listing.known_weights(), name: entry}
+    monkeypatch.setattr(listing, "known_weights", lambda: known)
+
+
+@pytest.mark.parametrize(
+    ("detector", "random_model"), [("rtdetr-r18-hf", random_rtdetr_model), ("dfine-n-hf", random_dfine_model)]
+)
+def test_huggingface_weights_are_read_from_their_folder(
+    monkeypatch: pytest.MonkeyPatch, detector: str, random_model: Callable[[], torch.nn.Module]
+) -> None:
+    publish_huggingface(monkeypatch, "vitpose-b-hf", random_hf_vitpose_model())
+    publish_huggingface(monkeypatch, detector, random_model())
+    config = FrontEndConfig(DetrDetection(weights=detector), ViTPoseHFKeypoints())
     assert missing_parts(config) == []
     built = build_front_end(config)
-    assert built.name == "rtdetr-r18-hf + vitpose-b-hf"
+    assert built.name == f"{detector} + vitpose-b-hf"
+    assert built.detector.detect(np.zeros((64, 64, 3), np.uint8)).box_xyxy.shape[1] == 4
     assert len(built.digests) == 6
     assert len(built.estimator.estimate(np.zeros((64, 64, 3), np.uint8), np.array([[5.0, 5, 50, 50]]))) == 1
 
 
-def test_huggingface_weights_of_another_model_are_refused() -> None:
-    target = known_weights()["vitpose-b-hf"].folder
-    random_rtdetr_model().save_pretrained(target)  # pyright: ignore[reportCallIssue]
-    (target / "preprocessor_config.json").write_text("{}")
+def test_huggingface_weights_of_another_model_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    publish_huggingface(monkeypatch, "vitpose-b-hf", random_rtdetr_model())
     with pytest.raises(ArtifactError, match="expected"):
         build_front_end(FrontEndConfig(keypoints=ViTPoseHFKeypoints()))
 

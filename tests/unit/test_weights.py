@@ -66,6 +66,33 @@ def test_digests_are_of_the_content_and_must_begin_as_published(folder: Path) ->
         verified_digests("one")
 
 
+@pytest.mark.parametrize(
+    ("size", "rounding", "said"), [(14, 0, "expected 14 bytes"), (20, 5, "expected about 20 bytes")]
+)
+def test_a_file_of_another_size_is_another_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, size: int, rounding: int, said: str
+) -> None:
+    path = put(folder / "one" / "model.pth")
+    file = WeightsFile("https://example.org/model.pth", size=size, rounding=rounding)
+    monkeypatch.setattr(weights, "known_weights", lambda: {"one": Weights("one", "tests", "m", "CC0", (file,))})
+    with pytest.raises(ArtifactError, match=f"{re.escape(str(path))}: {said}, got {len(CONTENT)}"):
+        verified_digests("one")
+    put(path, CONTENT + b"." * (size - len(CONTENT)))
+    assert verified_digests("one")
+
+
+def test_a_size_that_the_publisher_rounds_stands_for_all_that_it_may_mean() -> None:
+    file = weights.known_weights()["rtdetr-r18-hf"].files[-1]  # 80.9 MB
+    assert [file.fits(size) for size in (80_849_999, 80_850_000, 80_950_000, 80_950_001)] == [False, True, True, False]
+    assert file.size == 80_900_000
+
+
+def test_weights_of_a_size_that_nobody_states_have_none() -> None:
+    known = weights.known_weights()
+    assert known["vitpose-b"].published_size() is None
+    assert known["rtmdet-tiny"].published_size() == known["rtmdet-tiny"].files[0].size
+
+
 def test_without_the_variable_weights_lie_in_the_cache_of_the_user(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -83,5 +110,7 @@ def test_every_entry_of_the_list_is_complete(entry: Weights) -> None:
         assert re.fullmatch(r"|[0-9a-f]{8}|[0-9a-f]{64}", file.sha256)
         if file.name.endswith((".pth", ".safetensors")):
             assert file.sha256 or file.pointer.startswith("https://")
+        assert file.size is None or file.size > 0
+        assert file.rounding <= 0.03 * (file.size or 0)
         if "openmmlab" in file.url:  # upstream puts the first digits of the SHA-256 into the name
             assert f"-{file.sha256}" in file.name
