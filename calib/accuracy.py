@@ -54,10 +54,9 @@ def pixels_ahead(calibration: Calibration, distances_m: np.ndarray) -> np.ndarra
 
 def ground_errors(truth: Calibration, claimed: Calibration, distances_m: np.ndarray) -> np.ndarray:
     """Return how far ``(D)`` m ``claimed`` misplaces what ``truth`` has straight ahead on the ground at
-    ``distances_m (D)``; infinite where it takes that for the sky. Both are compared in their mounts' frames: the point
-    below the camera and its heading are common.
+    ``distances_m (D)``; infinite where it takes that for the sky. Both must be in one site frame, that of the known
+    points or each mount's own: with points, it does not matter where the camera is believed to be.
     """
-    truth, claimed = altered(truth), altered(claimed)
     pixels = pixels_ahead(truth, distances_m)
     distance = np.linalg.norm(ground_seen(claimed, pixels) - ground_seen(truth, pixels), axis=-1)
     return np.where(np.isfinite(pixels).all(-1) & np.isnan(distance), np.inf, distance)
