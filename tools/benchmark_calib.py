@@ -253,14 +253,14 @@ def lenses(count: int, seed: int) -> Iterator[str]:
 
 
 def random_lens(kind: str, rng: np.random.Generator) -> Camera:
-    """Return a camera of ``kind`` with a random field of view, centre and distortion."""
+    """Return a camera of ``kind`` with a random field of view, centre and distortion, which reaches every pixel."""
     size = (1280, 720)
     if kind == "fisheye":
         coeffs = rng.normal(size=4) * [0.03, 0.01, 0.003, 0.001]
         return make_camera("fisheye", tuple(coeffs), size=size, hfov_deg=rng.uniform(100, 150))
     if kind == "opencv":
         k1 = rng.uniform(-0.3, -0.1)
-        coeffs = (k1, 0.3 * k1 * k1, *(0.001 * rng.normal(size=2)), 0.0)
+        coeffs = (k1, 0.5 * k1 * k1, *(0.001 * rng.normal(size=2)), 0.0)
         return make_camera("opencv", coeffs, size=size, hfov_deg=rng.uniform(55, 85))
     return pinhole(size, size[0] / 2 / np.tan(np.radians(rng.uniform(45, 90)) / 2))
 
