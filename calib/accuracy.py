@@ -76,14 +76,14 @@ class Uncertainty:
 
     def as_text(self) -> str:
         """Return two lines for a reader, as ranges of 95 %."""
-        places = ", ".join(
-            f"{2 * s:.2f} m at {d:.0f} m" if 2 * s < d else f"not at all at {d:.0f} m"
-            for s, d in zip(self.ground_m, RANGES_M, strict=True)
-        )
+        known = [f"{2 * s:.2f} m at {d:.0f} m" for s, d in zip(self.ground_m, RANGES_M, strict=True) if 2 * s < d]
+        lost = [f"{d:.0f} m" for s, d in zip(self.ground_m, RANGES_M, strict=True) if not 2 * s < d]
+        where = f"so a place on the ground to {', '.join(known)}" if known else ""
+        unknown = f"{'; ' if known else ''}unknown at {' and '.join(lost)}" if lost else ""
         return (
             f"known to (95 %): tilt {2 * self.tilt_deg:.1f} deg, roll {2 * self.roll_deg:.1f} deg, height "
-            f"{2 * self.height_m:.2f} m, focal length {2 * self.focal:.0%}\n"
-            f"so a place on the ground to {places}"
+            f"{2 * self.height_m:.2f} m, focal length {f'{2 * self.focal:.0%}' if self.focal > 0 else 'as given'}\n"
+            f"{where}{unknown}"
         )
 
 

@@ -250,7 +250,7 @@ def _fitted(
 def _pinhole(
     world: list[np.ndarray], pixels: list[np.ndarray], size: tuple[int, int], flags: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return K and coefficients; a model with all free starts from a simpler one's, else it may end far from the best."""
+    """Return K and coefficients; with all free, it starts from a simpler fit, else it may end far from the best."""
     points = [w.astype(np.float32) for w in world], [p.astype(np.float32) for p in pixels]
     K, coeffs = np.array([[1.0, 0, (size[0] - 1) / 2], [0, 1.0, (size[1] - 1) / 2], [0, 0, 1]]), np.zeros(5)
     if flags == 0:
