@@ -87,8 +87,8 @@ def _entries(text: str, path: Path, required: tuple[str, ...]) -> Entries:
     root = parse_yaml(text, path)
     if isinstance(root.value, Mapping) and "intrinsics" in root.value and not set(required) <= set(root.value):
         raise CalibrationError(
-            f"{path}: extrinsics: missing: this is a lens.yaml, without the camera's pose. Give it to calib from-points "
-            "or from-mount by --lens, or add extrinsics.mount."
+            f"{path}: extrinsics: missing: this is a lens.yaml, without the camera's pose. Give it to calib "
+            "from-points or from-mount by --lens, or add extrinsics.mount."
         )
     top = root.entries(_KEYS, required=("version", "image_size", "intrinsics", *required))
     if top["version"].value != VERSION or isinstance(top["version"].value, bool):

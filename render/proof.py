@@ -57,8 +57,8 @@ BULLETS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A person in the picture: ``feet (2)`` and ``head (2)`` px of the frame, on the ground and at the top of the height
-    that is claimed, ``stature_m``.
+    """A person in the picture: ``feet (2)`` and ``head (2)`` px of the frame, on the ground and at the top of the
+    height that is claimed, ``stature_m``.
     """
 
     feet: np.ndarray

@@ -1,9 +1,9 @@
 """Measure the ways to a calibration: python tools/benchmark_calib.py {sites,poor,lenses,real} [--data DATA].
 
 ``sites`` goes to docs/benchmarks/calib.md: cameras at random, points marked with 1 px noise, a board on the ground,
-tape and level, people who walk with a detector's noise. ``poor`` goes to calib_poor.md: clips with too few people.
-``lenses`` goes to calib_lenses.md: random lenses from boards held up. ``real``, with DATA the folder that holds
-real/pose2sim_single, goes to calib_real.md.
+tape and level, people who walk with a detector's noise. ``poor`` goes to calib_poor.md: clips with too few people, or
+two grounds. ``lenses`` goes to calib_lenses.md: random lenses from boards held up. ``real``, with DATA the folder that
+holds real/pose2sim_single, goes to calib_real.md.
 OMP_NUM_THREADS=1 makes it several times faster: the problems are small.
 """
 
@@ -42,7 +42,7 @@ from mocap_video.pipeline.video import probe
 from mocap_video.types import Calibration, Camera
 from synth.boards import held_up
 from synth.cameras import make_camera
-from synth.crowds import crowd
+from synth.crowds import STEP_AT_M, crowd
 from synth.sites import SIZE, ground_marks, marked, random_site
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -53,8 +53,8 @@ VIEWS = ("cam01", "cam02", "cam03", "cam04")
 DISTANCES = np.array(RANGES_M)
 BOARD = Board(9, 6, 0.1)
 CORNER_PX, FLAT_M, FOCAL_SPREAD_BOARD = 0.1, 0.002, 0.003
-POOR = ((1, 2.0), (1, 6.0), (2, 3.0), (3, 6.0))
-"""People in a clip, and seconds for which each is seen at most."""
+POOR = ((1, 2.0, 0.0), (1, 6.0, 0.0), (2, 3.0, 0.0), (3, 6.0, 0.0), (8, 6.0, 0.6), (8, 6.0, -0.6))
+"""People in a clip, seconds for which each is seen at most, and how much higher (m) the ground is beyond 9 m."""
 
 TITLES = (
     f"{MARKS} ground marks, 1 px, lens known",
@@ -191,24 +191,25 @@ def simulated(cameras: int, seed: int) -> Iterator[str]:
 
 def poor(clips: int, seed: int) -> Iterator[str]:
     """Yield what from-people says of clips with too few people."""
-    yield "## Too few people: is it told?\n"
+    yield "## Too few people, or two grounds: is it told?\n"
     yield f"Made by `python tools/benchmark_calib.py poor --cameras {clips}`, seed {seed}.\n"
     yield "| clip | lens | place at 10 m, error % | claimed (95 %) % | error within the claim | tilt within | warned |"
     yield "|---|---|---|---|---|---|---|"
-    for people, seconds in POOR:
+    for case in POOR:
         for known in (True, False):
-            yield poor_row(people, seconds, clips, seed, known=known)
+            yield poor_row(*case, clips, seed, known=known)
     yield "\nEach cell: median, and the 90th percentile in brackets; over the sites at which it gave a calibration."
-    yield "*Warned*: told that the clip is not enough, or refused; the second figure is for errors above 20 %.\n"
+    yield "*Warned*: told that the clip is not enough, or refused; the second figure is for errors above 20 %."
+    yield f"*Higher ground*: who walks beyond {STEP_AT_M:.0f} m does so on a second plane.\n"
 
 
-def poor_row(people: int, seconds: float, clips: int, seed: int, *, known: bool) -> str:
+def poor_row(people: int, seconds: float, step_m: float, clips: int, seed: int, *, known: bool) -> str:
     """Return one line of the table."""
     rows, refused = [], 0
     for number in range(clips):
         rng = np.random.default_rng(seed + number)
         site = random_site(rng)
-        sightings = upright_views(crowd(site, rng, people, seconds=seconds), SIZE)
+        sightings = upright_views(crowd(site, rng, people, seconds=seconds, step_m=step_m), SIZE)
         try:
             fit = calibrate_from_people(sightings, SIZE, site.camera if known else None)
         except CalibrationError:
@@ -224,6 +225,8 @@ def poor_row(people: int, seconds: float, clips: int, seed: int, *, known: bool)
     bad = table[:, 0] > 0.2
     warned = f"{(table[:, 4].sum() + refused) / clips:.0%}; {table[bad, 4].mean() if bad.any() else 1:.0%}"
     name = f"{people} {'person' if people == 1 else 'people'}, up to {seconds:.0f} s each"
+    if step_m:
+        name += f", ground {abs(step_m):.1f} m {'higher' if step_m > 0 else 'lower'} behind"
     return f"| {name} | {'known' if known else 'free'} | {' | '.join([*spans, *inside, warned])} |"
 
 
