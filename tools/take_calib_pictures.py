@@ -33,10 +33,11 @@ from mocap_video.types import Calibration
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
 SIZE, HFOV_DEG = (1280, 720), 68.0
 MOUNT = Mount(3.2, float(np.radians(24)), float(np.radians(1)))
-WALK_S, RATE = 5.0, 12.5
+WALK_S, RATE = 2.0, 12.5
 PEOPLE = (
-    (0, -1.8, 6.0, 15, 0.6), (0, 1.6, 8.5, 190, -0.9), (0, -3.4, 11.0, -75, 0.1), (0, 3.6, 12.5, 95, -0.2),
-    (1, 0.8, 5.5, 80, -0.7), (1, -2.6, 8.0, -20, 1.1), (1, 3.2, 9.5, 200, 0.3), (1, -0.6, 13.0, 0, -0.4),
+    (0, -1.8, 6.0, 15, 0.6), (0, 1.6, 8.5, 190, -0.9), (0, -3.0, 11.0, -75, 0.1), (1, 0.8, 5.5, 80, -0.7),
+    (1, -2.6, 8.0, -20, 1.1), (1, 3.2, 9.5, 200, 0.3), (2, 2.0, 6.5, -60, 0.4), (2, -1.0, 9.0, 170, -1.2),
+    (2, 2.8, 12.0, 95, -0.2), (3, -2.2, 7.0, 110, 0.0), (3, 1.2, 10.0, 20, 0.8), (3, -0.6, 13.0, 0, -0.4),
 )  # fmt: skip
 """In which part of the clip each walks, the place (m, right and ahead), heading (degrees), the first shape number."""
 
@@ -84,7 +85,7 @@ def film(path: Path, calibration: Calibration) -> None:
 
 
 def walker(body: BodyModel, right_m: float, ahead_m: float, heading_deg: float, shape: float) -> BodyMotion:
-    """Return the demo's walk from another place in another direction by somebody of another height."""
+    """Return the demo's walk, before the squat, about another place in another direction by one of another height."""
     betas = np.zeros(10)
     betas[0] = shape
     motion = walk_squat_wave(body, betas, seconds=WALK_S, rate=RATE)
