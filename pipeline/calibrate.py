@@ -138,10 +138,11 @@ def write_proof(
     """Draw ``calibration`` over the frame of ``clip`` with most people, and write it as a PNG."""
     time_s, rows = _fullest_moment(sightings)
     frame = next(iter(read_frames(clip, start_s=time_s)))
-    save_proof(frame.rgb, calibration, path, findings, _measured(calibration, measure(calibration, sightings), rows))
+    people = measured_people(calibration, measure(calibration, sightings), rows)
+    save_proof(frame.rgb, calibration, path, findings, people)
 
 
-def _measured(calibration: Calibration, rulers: Rulers, rows: np.ndarray) -> list[Measured]:
+def measured_people(calibration: Calibration, rulers: Rulers, rows: np.ndarray) -> list[Measured]:
     """Return those of ``rows`` who are on the ground, from the ground to the top of the stature that was measured."""
     frame = canonical_frame(calibration.camera, calibration.ground)
     people = []
