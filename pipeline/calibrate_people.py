@@ -72,4 +72,6 @@ def _fitted(sightings: UprightViews, size: tuple[int, int], lens: Camera | None,
 
 def _seen_text(fit: PeopleFit) -> str:
     tall = ", ".join(f"{s:.2f}" for s in fit.stature[:12])
-    return f"from {fit.used} of {fit.sightings} views of {len(fit.stature)} people, {tall} m tall"
+    count = len(fit.stature)
+    people = f"{count} {'person' if count == 1 else 'people'}"
+    return f"from {fit.used} of {fit.sightings} views of {people}, {tall} m tall"
