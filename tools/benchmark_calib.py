@@ -333,7 +333,7 @@ def real(data: Path) -> Iterator[str]:
         for name, claimed in real_claims(clip, truth, lens, folder, rng):
             yield real_row(view, name, truth, claimed)
     yield "\nThe man walks 2 m along a beam for 1.7 s, sways and bends, and in cam01 and cam02 a bystander is on the"
-    yield "floor, below the deck: two grounds. It is not what from-people needs: compare the tilt's error with *claimed*."
+    yield "floor, below the deck: two grounds. It is not what from-people needs: compare its errors with *claimed*."
     yield "People are found without the calibration. *Claimed*: the tilt's 95 % range."
     yield "*Joints*: detected joints of single frames against their triangulated places (1-3 cm), as points of known"
     yield "metres; *deck*: 8 marks on the treadmill's deck (0.8 x 2 m), placed by the calibration with 1.5 px noise,"
