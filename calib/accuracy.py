@@ -54,10 +54,9 @@ def pixels_ahead(calibration: Calibration, distances_m: np.ndarray) -> np.ndarra
 
 def ground_errors(truth: Calibration, claimed: Calibration, distances_m: np.ndarray) -> np.ndarray:
     """Return how far ``(D)`` m ``claimed`` misplaces what ``truth`` has straight ahead on the ground at
-    ``distances_m (D)``; infinite where it takes that for the sky. Both are compared in their mounts' frames: the point
-    below the camera and its heading are common.
+    ``distances_m (D)``; infinite where it takes that for the sky. Both must be in one site frame, that of the known
+    points or each mount's own: with points, it does not matter where the camera is believed to be.
     """
-    truth, claimed = altered(truth), altered(claimed)
     pixels = pixels_ahead(truth, distances_m)
     distance = np.linalg.norm(ground_seen(claimed, pixels) - ground_seen(truth, pixels), axis=-1)
     return np.where(np.isfinite(pixels).all(-1) & np.isnan(distance), np.inf, distance)
@@ -77,14 +76,14 @@ class Uncertainty:
 
     def as_text(self) -> str:
         """Return two lines for a reader, as ranges of 95 %."""
-        places = ", ".join(
-            f"{2 * s:.2f} m at {d:.0f} m" if 2 * s < d else f"not at all at {d:.0f} m"
-            for s, d in zip(self.ground_m, RANGES_M, strict=True)
-        )
+        known = [f"{2 * s:.2f} m at {d:.0f} m" for s, d in zip(self.ground_m, RANGES_M, strict=True) if 2 * s < d]
+        lost = [f"{d:.0f} m" for s, d in zip(self.ground_m, RANGES_M, strict=True) if not 2 * s < d]
+        where = f"so a place on the ground to {', '.join(known)}" if known else ""
+        unknown = f"{'; ' if known else ''}unknown at {' and '.join(lost)}" if lost else ""
         return (
             f"known to (95 %): tilt {2 * self.tilt_deg:.1f} deg, roll {2 * self.roll_deg:.1f} deg, height "
-            f"{2 * self.height_m:.2f} m, focal length {2 * self.focal:.0%}\n"
-            f"so a place on the ground to {places}"
+            f"{2 * self.height_m:.2f} m, focal length {f'{2 * self.focal:.0%}' if self.focal > 0 else 'as given'}\n"
+            f"{where}{unknown}"
         )
 
 

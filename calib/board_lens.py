@@ -51,7 +51,9 @@ _MODELS: dict[str, tuple[DistortionModel, int]] = {
 
 @dataclass(frozen=True)
 class ModelScore:
-    """How large the error of ``model`` is on views that it has not seen, px; infinite where it cannot be fitted."""
+    """How large the error of ``model`` is on views that it has not seen, px, the median over views; infinite where it
+    cannot be fitted.
+    """
 
     model: str
     error_px: float
@@ -98,6 +100,12 @@ class LensFit:
             )
         if self.left_out:
             said.append(f"{len(self.left_out)} views disagree and were left out: {', '.join(self.left_out[:5])}.")
+        folded = [score.model for score in self.scores if not np.isfinite(score.error_px)]
+        if self.rms_px > 1.0 and folded:
+            said.append(
+                f"{', '.join(folded)}: what these fit leaves parts of the picture without a ray, so they were not "
+                "taken. Hold the board into every corner."
+            )
         if self.rms_px > 1.0:
             said.append(
                 f"an error of {self.rms_px:.1f} px is large: is the board flat and stiff, and the picture not blurred?"
@@ -131,7 +139,10 @@ def calibrate_lens(views: Sequence[BoardView], board: Board, size: tuple[int, in
     if len(chosen) < LEAST_VIEWS:
         raise _too_few(len(views), len(chosen))
     kept, left_out = _consistent(chosen, board, size)
-    fits = {name: _cross_validated(name, kept, board, size) for name in _MODELS}
+    fits = {
+        name: (np.inf, []) if _fitted(name, kept, board, size) is None else _cross_validated(name, kept, board, size)
+        for name in _MODELS
+    }
     scores = tuple(ModelScore(name, fit[0]) for name, fit in fits.items())
     best = min(score.error_px for score in scores)
     if not np.isfinite(best):
@@ -192,10 +203,13 @@ def _consistent(views: list[BoardView], board: Board, size: tuple[int, int]) -> 
 def _cross_validated(
     name: str, views: list[BoardView], board: Board, size: tuple[int, int]
 ) -> tuple[float, list[Camera]]:
-    """Return the error (px) of the model called ``name`` on views held back, and the lenses of the folds."""
+    """Return the error (px) of the model called ``name`` on views held back, the median over them, since a fold may
+    lack the only view of a corner; and the lenses of the folds.
+    """
     errors, lenses = [], []
     for fold in range(_FOLDS):
-        lens = _fitted(name, [view for i, view in enumerate(views) if i % _FOLDS != fold], board, size)
+        others = [view for i, view in enumerate(views) if i % _FOLDS != fold]
+        lens = _fitted(name, others, board, size, np.concatenate([view.pixels for view in views]))
         if lens is None:
             return np.inf, []
         lenses.append(lens)
@@ -203,15 +217,19 @@ def _cross_validated(
             half = np.arange(len(view.rows)) % 2 == 0
             pose = _pose(lens, _part(view, half), board)
             errors.append(_rms(lens, _part(view, ~half), board, pose))
-    return float(np.sqrt(np.mean(np.square(errors)))), lenses
+    return float(np.median(errors)), lenses
 
 
 def _part(view: BoardView, rows: np.ndarray) -> BoardView:
     return replace(view, rows=view.rows[rows], pixels=view.pixels[rows])
 
 
-def _fitted(name: str, views: list[BoardView], board: Board, size: tuple[int, int]) -> Camera | None:
-    """Return OpenCV's fit of the model called ``name``; None where it fails or leaves pixels without a ray."""
+def _fitted(
+    name: str, views: list[BoardView], board: Board, size: tuple[int, int], reach_px: np.ndarray | None = None
+) -> Camera | None:
+    """Return OpenCV's fit of the model called ``name``; None where it fails or leaves pixels without a ray: any of
+    the picture's, or of ``reach_px (N,2)``.
+    """
     model, flags = _MODELS[name]
     world = [board.points[view.rows] for view in views]
     pixels = [view.pixels for view in views]
@@ -224,17 +242,21 @@ def _fitted(name: str, views: list[BoardView], board: Board, size: tuple[int, in
         return None
     lens = Camera(np.asarray(K, float), np.eye(3), np.zeros(3), size, model, coeffs)
     grid = np.stack(np.meshgrid(*(np.linspace(0, side - 1, 17) for side in size)), -1)
-    seen = torch.isfinite(geometry.normalized_from_pixels(torch.from_numpy(grid), lens)[..., 0])
+    asked = torch.from_numpy(grid if reach_px is None else reach_px)
+    seen = torch.isfinite(geometry.normalized_from_pixels(asked, lens)[..., 0])
     return lens if bool(seen.all()) else None
 
 
 def _pinhole(
     world: list[np.ndarray], pixels: list[np.ndarray], size: tuple[int, int], flags: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    K = np.array([[1.0, 0, (size[0] - 1) / 2], [0, 1.0, (size[1] - 1) / 2], [0, 0, 1]])
-    _, K, coeffs, _, _ = cv2.calibrateCamera(
-        [w.astype(np.float32) for w in world], [p.astype(np.float32) for p in pixels], size, K, np.zeros(5), flags=flags
-    )
+    """Return K and coefficients; with all free, it starts from a simpler fit, else it may end far from the best."""
+    points = [w.astype(np.float32) for w in world], [p.astype(np.float32) for p in pixels]
+    K, coeffs = np.array([[1.0, 0, (size[0] - 1) / 2], [0, 1.0, (size[1] - 1) / 2], [0, 0, 1]]), np.zeros(5)
+    if flags == 0:
+        _, K, coeffs, _, _ = cv2.calibrateCamera(*points, size, K, coeffs, flags=_FREE)
+        flags = cv2.CALIB_USE_INTRINSIC_GUESS
+    _, K, coeffs, _, _ = cv2.calibrateCamera(*points, size, K, coeffs, flags=flags)
     return K, coeffs
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -38,6 +39,7 @@ _BULGE, _BULGE_SIGMA = 0.01, 4.0
 
 _UPRIGHT_EDGES_DEG = 3.0
 _HUMAN_M = (1.2, 2.2)
+_HIGH_M = 40.0
 _ADULT_M = (1.50, 1.92)
 
 
@@ -84,6 +86,11 @@ def examine_view(calibration: Calibration) -> list[Finding]:
     return [_view_finding(calibration), _range_finding(calibration), _twin_finding(calibration)]
 
 
+def warnings_of(findings: Sequence[Finding]) -> list[str]:
+    """Return what of ``findings`` looks or is wrong, in words."""
+    return [finding.text for finding in findings if finding.level in ("warning", "wrong")]
+
+
 def warn_of_view(calibration: Calibration) -> None:
     """Log what looks wrong with ``calibration`` before anything is computed from it."""
     for finding in examine_view(calibration):
@@ -93,6 +100,9 @@ def warn_of_view(calibration: Calibration) -> None:
 
 def _view_finding(calibration: Calibration) -> Finding:
     said = summarize(calibration)
+    if said.height_m > _HIGH_M:
+        advice = f"{said.height_m:.0f} m above the ground is high for a camera that sees people: are lengths in metres?"
+        return Finding("warning", "mount", advice)
     if abs(said.roll_deg) > 8:
         advice = (
             f"{said.roll_deg:.1f} degrees of roll is much for a fixed camera: compare the horizon with the picture."

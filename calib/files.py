@@ -12,6 +12,7 @@ optical axis in the middle of the image, ((W - 1) / 2, (H - 1) / 2).
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -84,6 +85,11 @@ def read_lens(path: Path) -> Camera:
 def _entries(text: str, path: Path, required: tuple[str, ...]) -> Entries:
     """Return the top keys of ``text``, which must be of this version and have the optics and the ``required`` keys."""
     root = parse_yaml(text, path)
+    if isinstance(root.value, Mapping) and "intrinsics" in root.value and not set(required) <= set(root.value):
+        raise CalibrationError(
+            f"{path}: extrinsics: missing: this is a lens.yaml, without the camera's pose. Give it to calib "
+            "from-points or from-mount by --lens, or add extrinsics.mount."
+        )
     top = root.entries(_KEYS, required=("version", "image_size", "intrinsics", *required))
     if top["version"].value != VERSION or isinstance(top["version"].value, bool):
         raise top["version"].refusal(

@@ -86,7 +86,8 @@ def equivalent_of_model(model: str) -> float:
     close = difflib.get_close_matches(model, EQUIVALENT_MM, n=1, cutoff=0.4)
     hint = f"Did you mean {close[0]!r}? " if close else ""
     raise ConfigError(
-        f"--camera {model}: not listed. {hint}Give --hfov-deg, --focal-35mm, or --sensor with --focal-mm."
+        f"--camera {model}: not listed. {hint}Give --hfov-deg, --focal-35mm (its data sheet says), or --sensor with "
+        f"--focal-mm. Listed are {', '.join(EQUIVALENT_MM)}."
     )
 
 

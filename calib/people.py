@@ -90,8 +90,9 @@ class PeopleFit:
         said = []
         open_to = 2 * self.uncertainty.ground_m[1] / RANGES_M[1]
         if open_to > 2 * _NOT_ENOUGH:
+            known = f"known to {open_to:.0%} only" if open_to < 1 else "unknown"
             said.append(
-                f"this clip is not enough: places at {RANGES_M[1]:.0f} m are known to {open_to:.0%} only. "
+                f"this clip is not enough: places at {RANGES_M[1]:.0f} m are {known}. "
                 f"{len(self.stature)} seen, for {self.seen_s:.0f} s in all, on {self.reach_m:.0f} m of ground: take a "
                 "clip in which several people walk plainly, near and far, left and right, to and fro; or from-points."
             )

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 from PIL import Image
 
 from mocap_video.artifacts import atomic_write
+from mocap_video.calib import geometry
 from mocap_video.calib.examine import Finding, describe, examine_edges, examine_people, examine_view
 from mocap_video.calib.files import calibration_for_size, camera_for_size, read_calibration, read_lens
+from mocap_video.calib.ground import canonical_frame
 from mocap_video.calib.mount import pinhole
 from mocap_video.calib.optics import focal_from_hfov
-from mocap_video.calib.upright import UprightViews, measure, upright_views
+from mocap_video.calib.upright import Rulers, UprightViews, measure, upright_views
 from mocap_video.detectors.config import GateConfig, PeopleConfig
 from mocap_video.detectors.front_end import build_front_end
 from mocap_video.detectors.people import find_people
@@ -135,13 +138,21 @@ def write_proof(
     """Draw ``calibration`` over the frame of ``clip`` with most people, and write it as a PNG."""
     time_s, rows = _fullest_moment(sightings)
     frame = next(iter(read_frames(clip, start_s=time_s)))
-    rulers = measure(calibration, sightings)
-    people = [
-        Measured(sightings.ankles[row], sightings.shoulders[row], float(rulers.stature[row]))
-        for row in rows
-        if np.isfinite(rulers.stature[row])
-    ]
+    people = measured_people(calibration, measure(calibration, sightings), rows)
     save_proof(frame.rgb, calibration, path, findings, people)
+
+
+def measured_people(calibration: Calibration, rulers: Rulers, rows: np.ndarray) -> list[Measured]:
+    """Return those of ``rows`` who are on the ground, from the ground to the top of the stature that was measured."""
+    frame = canonical_frame(calibration.camera, calibration.ground)
+    people = []
+    for row in rows:
+        right, ahead, tall = *rulers.place[row], float(rulers.stature[row])
+        ends = frame.to_site(np.array([[-right, 0, ahead], [-right, tall, ahead]]))
+        pixels, seen = geometry.project(torch.from_numpy(ends), calibration.camera)
+        if bool(seen.all()):
+            people.append(Measured(pixels[0].numpy(), pixels[1].numpy(), tall))
+    return people
 
 
 def save_proof(

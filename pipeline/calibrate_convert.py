@@ -9,7 +9,7 @@ from typing import cast
 import numpy as np
 
 from mocap_video.calib.checks import checked_rotation
-from mocap_video.calib.examine import describe
+from mocap_video.calib.examine import describe, examine_view, warnings_of
 from mocap_video.calib.fields import Field
 from mocap_video.calib.files import AXES, read_calibration, write_calibration, write_lens
 from mocap_video.calib.formats import WRITERS, Foreign, read_foreign
@@ -57,7 +57,7 @@ def import_calibration(
     posed = replace(lens, R_cam_from_world=R, t_cam_from_world=scale * chosen.pose[1])
     calibration = Calibration(posed, GroundPlane(AXES[up], -ground + 0.0), name=chosen.name, source=source)
     write_calibration(calibration, output)
-    return Made(output, describe(calibration), notes)
+    return Made(output, describe(calibration), notes, tuple(warnings_of(examine_view(calibration))))
 
 
 def _chosen(cameras: list[Foreign], name: str | None, path: Path) -> Foreign:

@@ -9,7 +9,7 @@ import numpy as np
 
 from mocap_video.calib import optics
 from mocap_video.calib.accuracy import Uncertainty, uncertainty
-from mocap_video.calib.examine import describe, examine_view
+from mocap_video.calib.examine import describe, examine_view, warnings_of
 from mocap_video.calib.files import write_calibration
 from mocap_video.calib.mount import Mount, pinhole, zoomed
 from mocap_video.calib.upright import upright_views
@@ -49,13 +49,15 @@ def from_mount(
     calibration = replace(mount.calibration(known), source="from-mount")
     write_calibration(calibration, output)
     proof = output.with_suffix(".png")
-    write_proof(clip, calibration, proof, examine_view(calibration), upright_views([], video.size))
+    findings = examine_view(calibration)
+    write_proof(clip, calibration, proof, findings, upright_views([], video.size))
     expected = expected_uncertainty(mount, known, spread)
     by_hand = "with tape and level used well (0.5 degrees, 2 cm):"
     return Made(
         path=output,
         claim=describe(calibration),
         notes=(f"lens: {how}", by_hand, *expected.as_text().splitlines()),
+        warnings=tuple(warnings_of(findings)),
         proof=proof,
         details={"uncertainty": vars(expected)},
     )

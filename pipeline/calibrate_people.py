@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from mocap_video.calib.accuracy import RANGES_M
-from mocap_video.calib.examine import describe, examine_people, examine_view
+from mocap_video.calib.examine import describe, examine_people, examine_view, warnings_of
 from mocap_video.calib.files import write_calibration
 from mocap_video.calib.mount import Mount, pinhole
 from mocap_video.calib.people import PeopleFit, calibrate_from_people
@@ -53,7 +53,7 @@ def from_people(
         path=output,
         claim=describe(fit.calibration),
         notes=(_seen_text(fit), *fit.uncertainty.as_text().splitlines()),
-        warnings=tuple(fit.warnings()),
+        warnings=(*fit.warnings(), *warnings_of(findings)),
         proof=proof,
         details={"uncertainty": vars(fit.uncertainty), "ranges_m": RANGES_M, "statures_m": fit.stature.tolist()},
     )
@@ -72,4 +72,6 @@ def _fitted(sightings: UprightViews, size: tuple[int, int], lens: Camera | None,
 
 def _seen_text(fit: PeopleFit) -> str:
     tall = ", ".join(f"{s:.2f}" for s in fit.stature[:12])
-    return f"from {fit.used} of {fit.sightings} views of {len(fit.stature)} people, {tall} m tall"
+    count = len(fit.stature)
+    people = f"{count} {'person' if count == 1 else 'people'}"
+    return f"from {fit.used} of {fit.sightings} views of {people}, {tall} m tall"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mocap_video.calib.examine import describe, examine_view
+from mocap_video.calib.examine import describe, examine_view, warnings_of
 from mocap_video.calib.files import write_calibration
 from mocap_video.calib.marks import MarkedPoints, enough, points_of_court, read_points, write_points
 from mocap_video.calib.points import PointFit, calibrate_from_points
@@ -52,12 +52,13 @@ def from_points(
     fit = calibrate_from_points(marked, optics)
     write_calibration(fit.calibration, output)
     proof = output.with_suffix(".png")
-    write_proof(clip, fit.calibration, proof, examine_view(fit.calibration), upright_views([], video.size))
+    findings = examine_view(fit.calibration)
+    write_proof(clip, fit.calibration, proof, findings, upright_views([], video.size))
     return Made(
         path=output,
         claim=describe(fit.calibration),
         notes=(*_point_lines(marked, fit), *fit.uncertainty.as_text().splitlines()),
-        warnings=tuple(fit.warnings()),
+        warnings=(*fit.warnings(), *warnings_of(findings)),
         proof=proof,
         details={"points": _point_figures(marked, fit), "uncertainty": vars(fit.uncertainty)},
     )
@@ -99,7 +100,7 @@ def _answerer(rgb: np.ndarray, lens: Camera | None) -> Callable[[MarkedPoints], 
         rows = np.flatnonzero(np.isfinite(points.pixels).all(-1))
         for row, figure in zip(rows.tolist(), _point_figures(marked, fit), strict=True):
             figures[row] = figure
-        said = f"{describe(fit.calibration)}. {fit.uncertainty.as_text()}"
+        said = f"{describe(fit.calibration)}.\n{fit.uncertainty.as_text()}"
         return Answer(True, said, tuple(fit.warnings()), figures, draw_proof(rgb, fit.calibration))
 
     return answer

@@ -30,7 +30,7 @@ def _optics(command: Command) -> Command:
     """Add the two ways of saying what the lens is."""
     lens = click.option("--lens", type=_PATH, help="Take the optics from this cam.yaml or lens.yaml.")
     hfov = click.option(
-        "--hfov-deg", type=click.FloatRange(1, 170), metavar="DEG", help="Horizontal field of view, if it is known."
+        "--hfov-deg", type=click.FloatRange(1, 170), metavar="DEG", help="Field of view across the picture, if known."
     )
     return lens(hfov(command))
 

@@ -33,6 +33,9 @@ _BAND, _POSTS_A_BAND = 1.4, 3
 _POST_GAP = 6.0
 """Tops of posts are at least so far apart across the picture, in heights of the text, or in different rows."""
 
+_APART_DEG = 20.0
+"""Axes that are drawn less apart hide each other."""
+
 _FRACTION_BITS = 4
 
 _GRID = np.array([235.0, 244.0, 255.0])
@@ -54,7 +57,9 @@ BULLETS = {
 
 @dataclass(frozen=True)
 class Measured:
-    """A person in the picture: ``feet (2)`` and ``head (2)`` px of the frame, and the height that is claimed, m."""
+    """A person in the picture: ``feet (2)`` and ``head (2)`` px of the frame, on the ground and at the top of the
+    height that is claimed, ``stature_m``.
+    """
 
     feet: np.ndarray
     head: np.ndarray
@@ -227,9 +232,7 @@ def _draw_axes(sheet: _Sheet) -> None:
         nodes = _nodes(sheet)
         if len(nodes) == 0:
             return
-        xy = sheet.lens.place(nodes)[0]
-        height, width = sheet.rgb.shape[:2]
-        at = nodes[np.argmin(np.linalg.norm(xy - [0.5 * width, 0.8 * height], axis=-1))]
+        at = _place_of_axes(sheet, nodes)
     level = level_axes(plane)
     for axis in range(3):
         direction = ground_axis(plane, axis) if axis in level else np.sign(plane.normal[axis]) * plane.normal
@@ -244,6 +247,27 @@ def _draw_axes(sheet: _Sheet) -> None:
     sheet.tag(name, place + np.array([0, 1.1 * sheet.text_px]), _INK)
 
 
+def _place_of_axes(sheet: _Sheet, nodes: np.ndarray) -> np.ndarray:
+    """Return the one of ``nodes (N,3)`` m that is nearest to the lower middle of the picture, of those at which the
+    upright axis does not hide a level one: straight ahead of the camera it would.
+    """
+    _, a, b = _ground_grid(sheet.calibration)
+    xy = sheet.lens.place(nodes)[0]
+    up = sheet.lens.place(nodes + sheet.calibration.ground.normal)[0] - xy
+    level = [sheet.lens.place(nodes + axis)[0] - xy for axis in (a, b)]
+    apart = np.min([_turned_deg(up, other) for other in level], axis=0)
+    height, width = sheet.rgb.shape[:2]
+    off = np.linalg.norm(xy - [0.5 * width, 0.8 * height], axis=-1)
+    clear = apart > min(_APART_DEG, float(apart.max()) - 1)
+    return nodes[np.argmin(np.where(clear, off, np.inf))]
+
+
+def _turned_deg(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the angle (N), 0..180 degrees, between the image directions ``a (N,2)`` and ``b (N,2)``."""
+    cross, dot = a[:, 0] * b[:, 1] - a[:, 1] * b[:, 0], (a * b).sum(-1)
+    return np.degrees(np.abs(np.arctan2(cross, dot)))
+
+
 def _draw_person(sheet: _Sheet, person: Measured, scale: float) -> None:
     feet, head = ((point + 0.5) * scale - 0.5 for point in (person.feet, person.head))
     for colour, width in ((_SHADE, 5), (_PERSON, 2)):
@@ -251,7 +275,7 @@ def _draw_person(sheet: _Sheet, person: Measured, scale: float) -> None:
         mask = np.zeros(sheet.rgb.shape[:2], np.uint8)
         cv2.line(mask, ends[0], ends[1], 230, sheet.line_px + width, cv2.LINE_AA, _FRACTION_BITS)
         blend(sheet.rgb, mask, colour, (0, 0), 0.9)
-    sheet.tag(f"{person.stature_m:.2f} m tall", head - [0, 2.2 * sheet.text_px], _PERSON)
+    sheet.tag(f"{person.stature_m:.2f} m tall", head - [0, 0.9 * sheet.text_px], _PERSON)
 
 
 def words_below(said: Sequence[tuple[str, str]], width: int) -> np.ndarray:

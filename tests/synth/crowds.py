@@ -10,16 +10,27 @@ from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration, Keypoints2D
 
 RATE_HZ = 8.0
+STEP_AT_M = 9.0
 _STRIDE_S = 1.05
 
 
 def crowd(
-    calibration: Calibration, rng: np.random.Generator, people: int = 8, *, seconds: float = 6.0
+    calibration: Calibration,
+    rng: np.random.Generator,
+    people: int = 8,
+    *,
+    seconds: float = 6.0,
+    step_m: float = 0.0,
 ) -> list[Keypoints2D]:
-    """Return ``people`` who walk straight across the ground within 18 m of a mount's camera and are mostly in view."""
+    """Return ``people`` who walk straight across the ground within 18 m of a mount's camera and are mostly in view.
+    Who walks beyond ``STEP_AT_M`` does so on a second ground, higher by ``step_m``.
+    """
     found: list[Keypoints2D] = []
     for _ in range(40 * people):
-        seen = _seen(len(found) + 1, _walker(rng, seconds), calibration, rng)
+        joints = _walker(rng, seconds)
+        if np.linalg.norm(joints[..., :2].mean((0, 1))) > STEP_AT_M:
+            joints[..., 2] += step_m
+        seen = _seen(len(found) + 1, joints, calibration, rng)
         if seen is not None:
             found.append(seen)
         if len(found) == people:

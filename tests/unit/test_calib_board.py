@@ -110,6 +110,17 @@ def test_the_lens_comes_back_and_its_model_is_chosen(name: str) -> None:
     assert fit.left_out == ()
 
 
+@pytest.mark.parametrize("seed", [0, 1, 5])
+def test_a_strong_barrel_is_not_taken_for_an_ideal_lens(seed: int) -> None:
+    """Of these views, fits to four fifths lose their rays in the corners, or start far from the best."""
+    camera = make_camera("opencv", (-0.28, 0.04, 0, 0, 0), size=(1280, 720), hfov_deg=74)
+    board = Board(9, 6, 0.1)
+    fit = calibrate_lens(seen(board, camera, 15, np.random.default_rng(seed), noise_px=0.1), board, camera.size)
+    assert fit.model == "opencv, five coefficients"
+    assert abs(fit.lens.K[0, 0] / camera.K[0, 0] - 1) < 2e-3
+    assert fit.rms_px == pytest.approx(0.1 * np.sqrt(2), rel=0.2)
+
+
 def test_square_pixels_without_distortion_need_no_more() -> None:
     K = np.array([[500.0, 0, 319.5], [0, 500.0, 179.5], [0, 0, 1]])
     ideal = Camera(K, np.eye(3), np.zeros(3), SIZE)

@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from PIL import Image
 
+from mocap_video.calib import geometry
 from mocap_video.calib.checks import summarize
 from mocap_video.calib.files import read_calibration, read_lens, write_calibration, write_lens
 from mocap_video.calib.marks import MarkedPoints, write_points
 from mocap_video.calib.mount import Mount, pinhole
 from mocap_video.calib.optics import equivalent_from_tags, focal_from_equivalent, focal_from_hfov, focal_from_sensor
+from mocap_video.calib.upright import Rulers
 from mocap_video.errors import ConfigError
+from mocap_video.pipeline.calibrate import measured_people
 from mocap_video.pipeline.cli import main
 from mocap_video.render.proof import Measured, draw_proof
 from mocap_video.types import Calibration, Camera
@@ -106,6 +110,7 @@ def test_from_mount_and_check(tmp_path: Path, clip: Path) -> None:
         (["--sensor", "1/2.8"], "--sensor and --focal-mm"),
         (["--sensor", "huge", "--focal-mm", "3"], "1/2.8"),
         (["--camera", "iPhone 33"], "Did you mean"),
+        (["--camera", "toaster"], "Listed are iPhone X"),
         (["--hfov-deg", "60", "--focal-35mm", "26"], "one of them"),
     ],
 )
@@ -113,6 +118,24 @@ def test_from_mount_refusals(tmp_path: Path, clip: Path, options: list[str], tex
     result = calib("from-mount", clip, "--height-m", 3, "--tilt-deg", 22, "-o", tmp_path / "cam.yaml", *options)
     assert result.exit_code == 2, result.output
     assert text in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [(["--height-m", 120], "are lengths in metres?"), (["--height-m", 3, "--roll-deg", 14], "14.0 degrees of roll")],
+)
+def test_what_looks_wrong_is_said_at_once(tmp_path: Path, clip: Path, options: list[object], text: str) -> None:
+    result = calib("from-mount", clip, "--tilt-deg", 30, "--hfov-deg", 60, "-o", tmp_path / "cam.yaml", *options)
+    assert result.exit_code == 0, result.output
+    assert f"WARNING  {options[-1]}" in result.stdout
+    assert text in result.stdout
+
+
+def test_a_lens_file_given_for_a_calibration_is_told_apart(tmp_path: Path, clip: Path) -> None:
+    write_lens(PINHOLE, tmp_path / "lens.yaml", "test")
+    result = calib("check", clip, "--calib", tmp_path / "lens.yaml", "-o", tmp_path / "proof")
+    assert result.exit_code == 3
+    assert "this is a lens.yaml" in result.stderr
 
 
 def test_check_of_an_impossible_calibration_exits_3(tmp_path: Path, clip: Path) -> None:
@@ -167,6 +190,28 @@ def test_the_proof_picture_draws_on_the_ground_and_below_the_horizon(camera: Cam
     assert (draw_proof(frame, Calibration(camera, GROUND), [], [person]) != plain).any()
     with pytest.raises(ValueError, match="rgb"):
         draw_proof(frame[:-1], Calibration(camera, GROUND))
+
+
+def test_axes_away_from_the_origin_do_not_hide_each_other() -> None:
+    """Straight ahead of a level camera the site's y and z have one direction in the picture."""
+    calibration = Mount(3.0, np.radians(22), 0.0).calibration(pinhole((1280, 720), 950.0))
+    picture = draw_proof(np.zeros((720, 1280, 3), np.uint8), calibration).astype(int)
+    green, blue = (
+        (picture[..., channel] > 150) & (picture.sum(-1) - picture[..., channel] < 1.75 * picture[..., channel])
+        for channel in (1, 2)
+    )
+    assert green.sum() > 150  # px of an axis some 5 px wide
+    assert blue.sum() > 150
+
+
+def test_measured_people_reach_from_the_ground_to_their_height() -> None:
+    frame, mount = np.zeros((360, 640, 3), np.uint8), Mount(3.0, np.radians(20), 0.0)
+    calibration = mount.calibration(pinhole((640, 360), 500.0))
+    rulers = Rulers(np.array([[1.0, 8.0], [np.nan, np.nan]]), np.array([1.8, 1.7]), np.zeros(2))
+    (person,) = measured_people(calibration, rulers, np.arange(2))
+    expected, _ = geometry.project(torch.tensor([[1.0, 8, 0], [1.0, 8, 1.8]], dtype=torch.float64), calibration.camera)
+    np.testing.assert_allclose(np.stack([person.feet, person.head]), expected.numpy(), atol=1e-6)  # px
+    assert draw_proof(frame, calibration, [], [person]).any()
 
 
 def test_without_the_ground_in_view_the_picture_is_still_drawn() -> None:

@@ -177,3 +177,17 @@ def test_the_planar_twin_of_a_real_camera_is_caught(view: str) -> None:
     below = MarkedPoints(points.names, points.world[:, [1, 0, 2]], points.pixels, points.size)
     with pytest.raises(CalibrationError, match=r"fit to [01]\.\d px, but only for a camera below the ground"):
         calibrate_from_points(below, truth.camera)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["lens known", "focal free"])
+def test_places_in_the_frame_of_the_points_are_as_exact_as_claimed(known: bool) -> None:
+    ratios = []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        site = random_site(rng)
+        points = marked(site, ground_marks(site, rng)[:20], rng, 1.0)
+        fit = calibrate_from_points(points, site.camera if known else None)
+        ratios.append(ground_errors(site, fit.calibration, np.array(RANGES_M)) / fit.uncertainty.ground_m)
+    inside = np.mean(np.array(ratios) < 2)  # 95 % ranges; 30 draws, three of a site being of one mind
+    assert inside > 0.85
+    assert 0.25 < np.median(ratios) < 1.5  # in claimed standard deviations: neither boasting nor hedging
