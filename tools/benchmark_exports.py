@@ -78,7 +78,8 @@ def main() -> None:
             f"<!-- {command} --people {chosen.people} --formats {chosen.formats} -->",
             f"## `export` of {chosen.minutes:g} minutes at {chosen.rate:g} Hz\n",
             *rows(Path(folder), people, formats, chosen.minutes, chosen.rate),
-            f"\nEach format by a process of its own, on {os.cpu_count()} cores, {platform.machine()}.",
+            f"\nEach format by a process of its own, on {os.cpu_count()} cores, {platform.machine()}. The motion "
+            "repeats itself, so what USD writes is less than of a real hour.",
         ]
     PART.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -1,6 +1,6 @@
 """Damage files at random and see that each is read, or refused by a named error; write docs/benchmarks/fuzz.md.
 
-    python tools/fuzz.py [--cases 10000] [--clips 200] [--runs 10] [--seed 0] [--clip FILE] [--check]
+    python tools/fuzz.py [--cases 10000] [--clips 200] [--runs 10] [--seed 0] [--clip FILE] [--frames 8] [--check]
 
 ``--cases`` small files: cam.yaml, site.yaml, the npz that `lift` reads, people/NNN.npz, store entries and manifests.
 ``--clips`` damaged copies of a clip are decoded whole, ``--runs`` of them go through the whole of `run`. Each case is
@@ -139,7 +139,7 @@ def page(kept: dict[str, dict[str, Any]]) -> str:
         named = {name: n for name, n in found.items() if name not in wrong and name not in well}
         cells = [", ".join(f"{name} {n}" for name, n in sorted(part.items())) for part in (well, named, wrong)]
         lines.append(f"| {kind} | {sum(found.values())} | " + " | ".join(cell or "none" for cell in cells) + " |")
-    clips = dict.fromkeys(entry["clip"] for kind, entry in kept.items() if kind not in SMALL)
+    clips = [f"{entry['clip']} (`{kind}`)" for kind, entry in kept.items() if kind not in SMALL]
     lines += [
         "",
         "Each case has one to three faults: truncated, bits flipped, zeros, parts cut out, repeated or put in, and,",
@@ -162,6 +162,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10, help="damaged clips that go through the whole of run")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--clip", type=Path, help="a real clip to damage; its calibration is CLIP.yaml beside it")
+    parser.add_argument("--frames", type=int, default=8, help="so many of the clip's; in fewer than 0.5 s is nobody")
     parser.add_argument("--kinds", metavar="KIND,...", help="try these alone")
     parser.add_argument("--only", metavar="KIND:NUMBER", help="write this case to the current folder and stop")
     parser.add_argument("--check", action="store_true", help="write no table")
@@ -176,7 +177,7 @@ def main() -> None:
     source = arguments.clip
     with tempfile.TemporaryDirectory() as folder:
         arguments.clip, arguments.calib = Path(folder) / "whole.mp4", Path(folder) / "cam.yaml"
-        made_of = short_clip(source, arguments.clip)
+        made_of = short_clip(source, arguments.clip, arguments.frames)
         _write_calibration(source, arguments.calib)
         if arguments.only:
             write_case(arguments, Path(folder))
@@ -192,7 +193,8 @@ def try_all(arguments: argparse.Namespace, made_of: str, clip: str) -> list[str]
     counts = {kind: -(-arguments.cases // len(SMALL)) for kind in SMALL}
     counts |= {"clip": arguments.clips, "run": arguments.runs}
     options = f"--cases {arguments.cases} --clips {arguments.clips} --runs {arguments.runs} --seed {arguments.seed}"
-    command = f"python tools/fuzz.py {options}" + (f" --clip {clip}" if clip else "")
+    command = f"python tools/fuzz.py {options} --frames {arguments.frames}" + (f" --clip {clip}" if clip else "")
+    command += f" --kinds {arguments.kinds}" if arguments.kinds else ""
     faults = []
     for kind in [kind for kind in counts if not arguments.kinds or kind in arguments.kinds.split(",")]:
         found, more = watch(kind, counts[kind], arguments)

@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from mocap_video.pipeline.review import ReviewServer
 from mocap_video.pipeline.review_store import VERDICTS, Query
 from mocap_video.pipeline.viewer import write_page
-from synth.browser import chromium, open_tab, wait_until
+from synth.browser import PHONE, chromium, open_tab, wait_until
 from synth.reviews import add_flags, write_many
 
 IMAGES = Path("docs/images")
@@ -48,10 +48,10 @@ def main() -> None:
         save(page.screenshot(), "review_player.jpg")
         root = Path(name) / "site recordings"
         write_many(root, 40, clip)
-        list_shot(browser, root)
+        list_shots(browser, root)
 
 
-def list_shot(browser, root: Path) -> None:  # noqa: ANN001 - playwright's browser
+def list_shots(browser, root: Path) -> None:  # noqa: ANN001 - playwright's browser
     server = ReviewServer(root, 0)
     server.store.update()
     for place, row in enumerate(server.store.listing(Query()).rows[1:9]):
@@ -63,8 +63,29 @@ def list_shot(browser, root: Path) -> None:  # noqa: ANN001 - playwright's brows
     page.goto(server.url)
     wait_until(page, "[...document.querySelectorAll('.row img')].filter((i) => i.naturalWidth).length >= 8")
     save(page.screenshot(), "review_list.jpg")
+    page = open_tab(browser, size=PHONE).page
+    page.goto(server.url)
+    wait_until(page, "[...document.querySelectorAll('.row img')].filter((i) => i.naturalWidth).length >= 8")
+    shots = [page.screenshot()]
+    page.click(".row >> nth=1")
+    wait_until(page, "document.querySelector('video')?.readyState >= 2")
+    page.wait_for_timeout(3000)
+    shots.append(page.screenshot())
+    save(_side_by_side(shots), "review_phone.jpg")
     server.stop()
     thread.join()
+
+
+def _side_by_side(shots: list[bytes]) -> bytes:
+    pictures = [Image.open(io.BytesIO(shot)) for shot in shots]
+    whole = Image.new(
+        "RGB", (sum(one.width for one in pictures) + 20 * (len(pictures) - 1), pictures[0].height), "white"
+    )
+    for place, one in enumerate(pictures):
+        whole.paste(one, (place * (one.width + 20), 0))
+    stream = io.BytesIO()
+    whole.save(stream, "png")
+    return stream.getvalue()
 
 
 def save(png: bytes, name: str) -> None:

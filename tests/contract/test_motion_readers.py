@@ -261,7 +261,7 @@ def test_a_rig_with_smpls_names_another_rest_pose_and_a_node_above_it_is_read_as
 
 def _with_bones_any_way(rig: Hierarchy) -> Hierarchy:
     """Return the same motion of a rig whose joints are turned at rest, each in another way."""
-    turned = Rotation.random(len(rig.names), random_state=0)
+    turned = Rotation.from_rotvec(np.random.default_rng(0).normal(size=(len(rig.names), 3)))
     values, offsets, column = rig.values.copy(), rig.offsets.copy(), 0
     for joint, (parent, channels) in enumerate(zip(rig.parents, rig.channels, strict=True)):
         if parent >= 0:
