@@ -374,7 +374,7 @@ class _Fitter:
         terms = [*free, ground_term(seen, self.at, config.touch_sd_m)]
         pose = minimize(self.body, shape, pose, terms, self.skeleton, config.pose_iterations)
         posed = self.body.pose(shape, pose.rotations, pose.transl)
-        contact = contacts(posed.soles, seen.step_s, config)
+        contact = contacts(posed.soles, seen, config)
         standing = contact_terms(contact, seen, self.at, config)
         balance = balance_term(contact, posed.joints, stature(self.body, betas), seen, self.at, config)
         terms = [*free, ground_term(seen, self.at, config.penetration_sd_m), *standing, balance]

@@ -313,7 +313,7 @@ def balance_term(
 
     upright = torch.sigmoid((center[..., 1] / stature_m[:, None] - _UPRIGHT) / _UPRIGHT_SD)
     carries = contact.amax(-1) * upright * seen.valid
-    zero, sd = seen.joints.new_zeros(()), config.balance_sd_m + config.balance_s * _speed(center[..., ::2], seen.step_s)
+    zero, sd = seen.joints.new_zeros(()), config.balance_sd_m + config.balance_s * _speed(center[..., ::2], seen)
     return Term(lean, zero, zero, (sd**-2)[..., None], carries[..., None], 2, "cauchy")
 
 
@@ -324,18 +324,25 @@ def lowest_soles(soles: Tensor, config: FitConfig) -> Tensor:
     return low * torch.sigmoid((height.amin(-1, keepdim=True) + 0.02 - height) / 0.005)
 
 
-def contacts(soles: Tensor, step_s: Tensor, config: FitConfig) -> Tensor:
+def contacts(soles: Tensor, seen: Windows, config: FitConfig) -> Tensor:
     """Return how surely each sole point ``(B,L,6)`` stands on the ground, from ``soles (B,L,6,3)`` m: low and slow."""
     low = torch.sigmoid((config.contact_height_m - soles[..., 1]) / 0.01)
-    if soles.shape[1] < 2:
-        return low
-    return low * torch.sigmoid((config.contact_speed_mps - _speed(soles, step_s)) / 0.05)
+    return low * torch.sigmoid((config.contact_speed_mps - _speed(soles, seen)) / 0.05)
 
 
-def _speed(points: Tensor, step_s: Tensor) -> Tensor:
-    """Return the speed ``(B,L,...)`` m/s of ``points (B,L,...,k)`` m: of the step before or after, the slower."""
-    speed = (points.diff(dim=1) / step_s.reshape(*step_s.shape, *[1] * (points.ndim - 2))).norm(dim=-1)
-    return torch.minimum(torch.cat([speed[:, :1], speed], 1), torch.cat([speed, speed[:, -1:]], 1))
+def _speed(points: Tensor, seen: Windows) -> Tensor:
+    """Return the speed ``(B,L,...)`` m/s of ``points (B,L,...,3)`` m: of the step before or after, the slower; 0 where
+    there is neither.
+    """
+
+    def spread(value: Tensor) -> Tensor:
+        return value.reshape(*value.shape, *[1] * (points.ndim - 3))
+
+    speed = points.diff(dim=1).norm(dim=-1) / spread(seen.step_s)
+    speed = torch.where(spread(seen.valid[:, 1:] > 0), speed, torch.inf)  # padding stands still, and nobody before it
+    never = torch.full_like(points[:, :1, ..., 0], torch.inf)
+    slower = torch.minimum(torch.cat([never, speed], 1), torch.cat([speed, never], 1))
+    return torch.where(slower.isinf(), 0.0, slower)
 
 
 def _second_difference(step_s: Tensor) -> Tensor:

@@ -47,7 +47,7 @@ def _term(body: BodyModel, posed: Posed, contact: torch.Tensor | None = None) ->
         torch.eye(3, dtype=DOUBLE), torch.zeros(3, dtype=DOUBLE),
     )  # fmt: skip
     if contact is None:
-        contact = contacts(posed.soles, seen.step_s, FitConfig())
+        contact = contacts(posed.soles, seen, FitConfig())
     height = stature(body, torch.zeros(1, 10, dtype=DOUBLE))
     return balance_term(contact, posed.joints, height, seen, layout(COCO17), FitConfig())
 
