@@ -135,9 +135,8 @@ def _receive(url: str, part: Path, expected: Expected, transferred: Transferred)
         part.unlink()  # as long as the file or longer, so not the beginning of this file
         response = _open(url)
     with response:
-        if (
-            response.status != http.HTTPStatus.PARTIAL_CONTENT
-        ):  # nothing was asked for, or it cannot begin in the middle
+        # whole where nothing was asked for, or where the server cannot begin in the middle
+        if response.status != http.HTTPStatus.PARTIAL_CONTENT:
             done = 0
         total = _total(response.headers, done)
         if total is not None and not expected.fits(total):
