@@ -49,12 +49,12 @@ _BESIDE = 2
 class LiftConfig:
     """How tracks are lifted.
 
-    ``steps`` of the sampler; ``samples`` K drawn per person, whose mean is the answer and whose deviation is part of
-    its spread;
-    ``rate_hz`` at which the network runs; ``window`` frames of the network at once; ``batch`` windows in memory.
+    ``steps`` of the sampler, one by measurement (docs/benchmarks/lifter.md); ``samples`` K drawn per person, whose mean
+    is the answer and whose deviation is part of its spread; ``rate_hz`` at which the network runs; ``window`` frames of
+    the network at once; ``batch`` windows in memory.
     """
 
-    steps: int = 2
+    steps: int = 1
     samples: int = 4
     seed: int = 0
     rate_hz: float = 15.0
