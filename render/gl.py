@@ -7,12 +7,15 @@ who opened the same device. It belongs to the thread that drew first.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
 import functools
+import importlib
 import logging
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -159,6 +162,17 @@ def _context() -> tuple[Any, str]:
     description = f"{backend}: {renderer.decode()}"
     _LOG.info("off-screen OpenGL through %s", description)
     return context, description
+
+
+def load_ahead() -> None:
+    """Import what drawing needs in a thread of its own. What goes wrong is said when drawing begins."""
+
+    def load() -> None:
+        with contextlib.suppress(MocapVideoError, ImportError):
+            _choose_backend()
+            importlib.import_module("pyrender")
+
+    threading.Thread(target=load, name="graphics libraries").start()
 
 
 def backend_name() -> str:

@@ -182,10 +182,14 @@ def _draw_camera(rgb: np.ndarray, page: PageMap) -> None:
 
 def _fill(rgb: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> None:
     """Fill the convex polygon ``corners (N,2)`` px with ``colour (3)`` RGB 0..255."""
-    mask = np.zeros(rgb.shape[:2], np.uint8)
-    fixed = np.rint(corners * (1 << _FRACTION_BITS)).astype(np.int32)
+    low = np.maximum(np.floor(corners.min(0)).astype(int) - 1, 0)
+    high = np.minimum(np.ceil(corners.max(0)).astype(int) + 2, [rgb.shape[1], rgb.shape[0]])
+    if (low >= high).any():
+        return
+    mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
+    fixed = np.rint((corners - low) * (1 << _FRACTION_BITS)).astype(np.int32)
     cv2.fillConvexPoly(mask, fixed, 255, cv2.LINE_AA, _FRACTION_BITS)
-    blend(rgb, mask, colour, (0, 0))
+    blend(rgb, mask, colour, (int(low[0]), int(low[1])))
 
 
 def _draw_axis(rgb: np.ndarray, axis: int, direction: np.ndarray) -> None:
