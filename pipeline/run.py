@@ -137,6 +137,12 @@ class ClipRun:
                 pieces.add((roster.lives, sightings.keys[: index + 2], pieces.shelf.keys[-1:]), mend)
         return pieces.shelf
 
+    def lift(self, people: Tracks) -> Lifted:
+        """Lift ``people`` to 3D and give them bodies; what draws them is loaded meanwhile."""
+        if people.courses and self.settings.config.render.videos:
+            gl.load_ahead()
+        return lift_people(people, self.calibration, self.settings, self.runner)
+
     def render(self, lifted: Lifted, everyone: Tracks, folder: Path) -> None:
         """Write the videos, without the faces of ``everyone`` where that is asked for. Of a clip without people, or
         where no videos are wanted, there is none, not even one of an earlier run.
@@ -191,9 +197,7 @@ def run_clip(
         skipped_s = skipped_stretches(video, first, stop, roster.frames) if settings.config.gate.on else []
         tell_skipped(skipped_s, progress)
         everyone = tracks_of(roster, run.follow(sightings, roster))
-        if everyone.courses and settings.config.render.videos:
-            gl.load_ahead()  # while people are lifted
-        lifted = lift_people(everyone.only(only, clip.path), calibration, settings, runner)
+        lifted = run.lift(everyone.only(only, clip.path))
         weights = {front_end.name: " ".join(front_end.digests), **lifted.weights}
         result = ClipResult(
             video, calibration, lifted.people, origin_of(settings, weights, inputs), clip.start_s or 0.0
