@@ -144,11 +144,15 @@ def as_clip(seen: Observation, window: int) -> tuple[Keypoints2D, Calibration]:
 
 def fitted_keypoints(fit: BodyFit, body: BodyModel) -> np.ndarray:
     """Return the COCO-17 keypoints ``(T,17,3)`` m of a fitted body, site world."""
-    betas, turns, transl = (
-        torch.as_tensor(value, dtype=body.v_template.dtype)
-        for value in (fit.betas, np.concatenate([fit.global_orient[:, None], fit.body_pose], 1), fit.transl)
-    )
-    return body.pose(betas, matrix_from_rotvec(turns), transl).coco.double().numpy()
+    return body_keypoints(body, fit.betas, np.concatenate([fit.global_orient[:, None], fit.body_pose], 1), fit.transl)
+
+
+def body_keypoints(body: BodyModel, betas: np.ndarray, rotvec: np.ndarray, transl: np.ndarray) -> np.ndarray:
+    """Return the COCO-17 keypoints ``(T,17,3)`` m of ``body`` with ``betas (10)``, ``rotvec (T,24,3)`` rad and
+    ``transl (T,3)`` m.
+    """
+    shape, turns, place = (torch.as_tensor(value, dtype=body.v_template.dtype) for value in (betas, rotvec, transl))
+    return body.pose(shape, matrix_from_rotvec(turns), place).coco.double().numpy()
 
 
 class _Methods:

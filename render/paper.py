@@ -169,19 +169,19 @@ def _draw_camera(rgb: np.ndarray, page: PageMap) -> None:
         body = np.array([[-0.62, 0.95], [0.62, 0.95], [0.62, 0.1], [-0.62, 0.1]])
         hood = np.array([[-0.28, 0.1], [0.28, 0.1], [0.72, -0.62], [-0.72, -0.62]])
         for shape in (body, hood):
-            _fill(rgb, held + shape * size, _CAMERA)
+            fill_polygon(rgb, held + shape * size, _CAMERA)
         return
     away = (at - held) / np.linalg.norm(at - held)
     side = np.array([-away[1], away[0]])
-    _fill(rgb, np.stack([held + away * size, held + side * size * 0.7, held - side * size * 0.7]), _CAMERA)
+    fill_polygon(rgb, np.stack([held + away * size, held + side * size * 0.7, held - side * size * 0.7]), _CAMERA)
     distance = float(np.linalg.norm(at - held)) / page.pixels_per_m
     text = f"camera {distance:.0f} m"
     where = held - away * size * 1.6
     draw_text(rgb, text, (float(where[0]), float(where[1])), max(11, height // 56), _CAMERA, anchor=(0.5, 0.5))
 
 
-def _fill(rgb: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> None:
-    """Fill the convex polygon ``corners (N,2)`` px with ``colour (3)`` RGB 0..255."""
+def fill_polygon(rgb: np.ndarray, corners: np.ndarray, colour: np.ndarray) -> None:
+    """Fill the convex polygon ``corners (N,2)`` px of ``rgb (H,W,3)`` uint8 in place with ``colour (3)`` 0..255."""
     low = np.maximum(np.floor(corners.min(0)).astype(int) - 1, 0)
     high = np.minimum(np.ceil(corners.max(0)).astype(int) + 2, [rgb.shape[1], rgb.shape[0]])
     if (low >= high).any():
@@ -200,9 +200,9 @@ def _draw_axis(rgb: np.ndarray, axis: int, direction: np.ndarray) -> None:
     tip = root + direction * length
     side = np.array([-direction[1], direction[0]])
     thick = side * max(1.0, height / 600)
-    _fill(rgb, np.stack([root + thick, tip + thick, tip - thick, root - thick]), _AXES[axis])
+    fill_polygon(rgb, np.stack([root + thick, tip + thick, tip - thick, root - thick]), _AXES[axis])
     head = length * 0.16
-    _fill(rgb, np.stack([tip + direction * head * 1.4, tip + side * head, tip - side * head]), _AXES[axis])
+    fill_polygon(rgb, np.stack([tip + direction * head * 1.4, tip + side * head, tip - side * head]), _AXES[axis])
     size = max(12, height // 50)
     place = tip + direction * (head * 1.4 + size * 0.8)
     draw_text(rgb, "XYZ"[axis], (float(place[0]), float(place[1])), size, _AXES[axis], anchor=(0.5, 0.5))
@@ -221,5 +221,5 @@ def _draw_scale_bar(rgb: np.ndarray, page: PageMap) -> None:
         (x - 1, x + 1, size * 0.4),
         (x + length - 1, x + length + 1, size * 0.4),
     ):
-        _fill(rgb, np.array([[left, y - half], [right, y - half], [right, y + half], [left, y + half]]), _INK)
+        fill_polygon(rgb, np.array([[left, y - half], [right, y - half], [right, y + half], [left, y + half]]), _INK)
     draw_text(rgb, f"{length_m} m", (x + length + size * 0.6, y), size, _INK)

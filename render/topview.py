@@ -11,7 +11,7 @@ import numpy as np
 from mocap_video.calib.ground import CanonicalFrame, canonical_frame
 from mocap_video.render.gl import Canvas, DrawsOnCanvas, ScreenMesh
 from mocap_video.render.mesh import PosedMesh, Topologies, Topology, coarsen
-from mocap_video.render.paper import PageMap, draw_paper, fit_page
+from mocap_video.render.paper import PageMap, draw_paper, fill_polygon, fit_page
 from mocap_video.render.shading import StudioLight
 from mocap_video.render.text import blend, cover, draw_text, pill_mask
 from mocap_video.types import Camera, GroundPlane
@@ -197,8 +197,4 @@ class TopView(DrawsOnCanvas):
         big = radius * 0.30 + 3
         tip = at + toward * (radius + big)
         corners = np.stack([tip, tip - toward * big + side * big * 0.7, tip - toward * big - side * big * 0.7])
-        low = np.floor(corners.min(0)).astype(int) - 2
-        high = np.ceil(corners.max(0)).astype(int) + 3
-        mask = np.zeros((high[1] - low[1], high[0] - low[0]), np.uint8)
-        cv2.fillConvexPoly(mask, np.rint((corners - low) * 16).astype(np.int32), 255, cv2.LINE_AA, 4)
-        blend(out, mask, colour, (int(low[0]), int(low[1])))
+        fill_polygon(out, corners, colour)

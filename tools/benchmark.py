@@ -21,14 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from mocap_video.artifacts import digest_file
 from mocap_video.calib.files import read_calibration
 from mocap_video.lifter.body import load_body
 from mocap_video.lifter.metrics import MotionErrors, match_times, motion_errors
-from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.lifter.weights import shipped_weights
+from mocap_video.pipeline.evaluate import body_keypoints
 from mocap_video.pipeline.results import PersonRecord, person_files, read_person
 from mocap_video.pipeline.video import VideoWriter, probe, read_frames
 from mocap_video.skeletons import COCO17
@@ -81,13 +80,6 @@ def errors_against(person: PersonRecord, joints: np.ndarray, truth: np.ndarray, 
     return motion_errors(joints[mine], truth[theirs], COCO17, TRUTH_HZ)
 
 
-def keypoints_of_body(person: PersonRecord) -> np.ndarray:
-    """Return the COCO-17 keypoints ``(T,17,3)`` m, site world, of the body that ``person``'s file holds."""
-    betas, turns, transl = (torch.as_tensor(a, dtype=torch.float32) for a in (person.betas, person.poses, person.trans))
-    rotations = matrix_from_rotvec(turns.unflatten(-1, (24, 3)))
-    return load_body(person.gender).pose(betas, rotations, transl).coco.double().numpy()
-
-
 def longest(people: list[PersonRecord]) -> PersonRecord:
     """Return the person followed longest."""
     return max(people, key=lambda person: len(person.frame))
@@ -107,7 +99,8 @@ def single(data: Path, work: Path) -> Iterator[str]:
                 yield f"| {name} | 0 | 0 | | | | | |"
                 continue
             person = longest(outcome.people)
-            for kind, joints in (("as lifted", person.joints_world), ("of the body", keypoints_of_body(person))):
+            body = body_keypoints(load_body(person.gender), person.betas, person.poses.reshape(-1, 24, 3), person.trans)
+            for kind, joints in (("as lifted", person.joints_world), ("of the body", body)):
                 e = errors_against(person, joints, truth, late)
                 figures = " | ".join(f"{x:.0f}" for x in (e.abs_mpjpe_mm, e.root_mm, e.mpjpe_mm, e.pa_mpjpe_mm))
                 yield f"| {name} | {len(outcome.people)} | {e.frames} | {kind} | {figures} |"
