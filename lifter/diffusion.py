@@ -79,8 +79,14 @@ def sampling_steps(count: int) -> list[int]:
     return [STEPS - 1 - i * STEPS // count for i in range(count)]
 
 
-def training_steps(count: int, device: torch.device, generator: torch.Generator | None = None) -> Tensor:
-    """Draw ``count`` training steps ``(count)``: half anywhere, half in the noisiest third, which decides most."""
+def training_steps(
+    count: int, device: torch.device, generator: torch.Generator | None = None, last_share: float = 0.0
+) -> Tensor:
+    """Draw ``count`` training steps ``(count)``: half anywhere, half in the noisiest third, which decides most; but
+    ``last_share`` of them are the last.
+    """
     draw = torch.rand(2, count, generator=generator, device=device)
     low = torch.where(draw[0] < 0.5, 0.0, 2 / 3)
-    return ((low + (1 - low) * draw[1]) * STEPS).long().clamp_max(STEPS - 1)
+    step = ((low + (1 - low) * draw[1]) * STEPS).long().clamp_max(STEPS - 1)
+    last = torch.rand(count, generator=generator, device=device) < last_share if last_share > 0 else step < 0
+    return torch.where(last, STEPS - 1, step)

@@ -38,7 +38,7 @@ from mocap_video.lifter.data.tracks import read_tracks
 from mocap_video.lifter.hooks import RateHook, RateSchedule, RunRecordHook, TimedCheckpointHook
 from mocap_video.lifter.monitor import BEST, Figures, NoiseKinds, figures_of, held_out_samples
 from mocap_video.lifter.network import Denoiser, NetworkConfig
-from mocap_video.lifter.objective import lifting_losses
+from mocap_video.lifter.objective import ObjectiveConfig, lifting_losses
 from mocap_video.lifter.observed import observed_losses
 from mocap_video.lifter.optimizer import build_optimizer
 from mocap_video.lifter.weights import load_weights, save_weights
@@ -87,6 +87,7 @@ class TrainConfig:
     tracks: tuple[Path, ...] = ()
     tracks_share: float = 0.5
     synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
 
     def record(self) -> dict[str, Any]:
         """Return what this run is as JSON values: names of files, not their places."""
@@ -156,7 +157,12 @@ class LifterTraining(BaseModel):
         attention = sdpa_kernel(SDPBackend.MATH) if device.type == "cpu" else nullcontext()
         with attention, torch.autocast(device.type, torch.bfloat16, enabled=half):
             losses = lifting_losses(
-                self.denoiser, sample, self.skeleton, multi_view=config.stage == 2, generator=generator
+                self.denoiser,
+                sample,
+                self.skeleton,
+                multi_view=config.stage == 2,
+                generator=generator,
+                objective=config.objective,
             )
             if self._tracks is not None:
                 count = max(1, round(config.tracks_share * config.batch))
