@@ -50,12 +50,13 @@ class LiftConfig:
     """How tracks are lifted.
 
     ``steps`` of the sampler, one by measurement (docs/benchmarks/lifter.md); ``samples`` K drawn per person, whose mean
-    is the answer and whose deviation is part of its spread; ``rate_hz`` at which the network runs; ``window`` frames of
-    the network at once; ``batch`` windows in memory.
+    is the answer and whose deviation is part of its spread; ``mirror``: half of them are drawn of the mirrored scene;
+    ``rate_hz`` at which the network runs; ``window`` frames of the network at once; ``batch`` windows in memory.
     """
 
     steps: int = 1
-    samples: int = 4
+    samples: int = 2
+    mirror: bool = True
     seed: int = 0
     rate_hz: float = 15.0
     window: int = 32
@@ -393,17 +394,26 @@ def _denoise(seen: Observation, batch: Sequence[_Chunk], start: Tensor, lifter: 
     norm = torch.zeros(span, device=device).index_add_(0, places.flatten(), weight.flatten()).clamp_min(1e-6)
 
     def merge(joints: Tensor) -> Tensor:
-        parts = (joints.unflatten(0, (windows, copies)) * weight[:, None, :, None, None]).transpose(1, 2)
+        parts = (joints.unflatten(0, (windows, -1)) * weight[:, None, :, None, None]).transpose(1, 2)
         merged = torch.zeros(span, *parts.shape[2:], device=joints.device)
         merged.index_add_(0, places.flatten(), parts.flatten(0, 1))
         merged = (merged / norm[:, None, None, None])[places]
         unsupported = (norm[places] <= 1e-6)[:, :, None, None, None]
-        own = joints.unflatten(0, (windows, copies)).transpose(1, 2)
+        own = joints.unflatten(0, (windows, -1)).transpose(1, 2)
         return torch.where(unsupported, own, merged).transpose(1, 2).flatten(0, 1)
 
     noise = start.transpose(0, 1).flatten(0, 1).to(device)
     scene = build_scene(seen, lifter.skeleton)
-    joints = sample(lifter.model, scene, lifter.skeleton, steps=config.steps, copies=copies, noise=noise, merge=merge)
+    joints = sample(
+        lifter.model,
+        scene,
+        lifter.skeleton,
+        steps=config.steps,
+        copies=copies,
+        mirror=config.mirror,
+        noise=noise,
+        merge=merge,
+    )
     return joints.unflatten(0, (windows, copies)).transpose(0, 1)
 
 

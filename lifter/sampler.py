@@ -13,7 +13,7 @@ from mocap_video.lifter.guidance import triangulate_views
 from mocap_video.lifter.network import Denoiser
 from mocap_video.lifter.regression import regress, regressed_joints
 from mocap_video.lifter.representation import encode, noise_in_views
-from mocap_video.lifter.views import Scene
+from mocap_video.lifter.views import Scene, build_scene, mirrored, mirrored_joints
 from mocap_video.skeletons import Skeleton
 
 
@@ -25,6 +25,7 @@ def sample(
     *,
     steps: int,
     copies: int = 1,
+    mirror: bool = False,
     guided: bool = True,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
@@ -33,11 +34,38 @@ def sample(
     """Draw ``copies`` motions for every window of ``scene``: ``(B*copies,T,J,3)`` m in the canonical frame, a window's
     copies one after another.
 
-    Geometry, conditions and pointmaps are worked out once a window. ``noise (B*copies,T,J+1,4)`` is the solid noise to
-    start from, drawn from ``generator`` if None. ``merge`` sees the triangulated joints at every step and returns them
-    with overlapping windows made one. ``guided`` False leaves the views to themselves until the last step, which alone
-    is triangulated.
+    Geometry, conditions and pointmaps are worked out once a window. With ``mirror``, the latter half of the copies see
+    the scene in a mirror and are mirrored back: what the network does otherwise for left than for right cancels in the
+    mean. ``noise (B*copies,T,J+1,4)`` is the solid noise to start from, drawn from ``generator`` if None. ``merge``
+    sees the triangulated joints ``(B*n,T,J,3)`` of n copies at every step and returns them with overlapping windows
+    made one. ``guided`` False leaves the views to themselves until the last step, which alone is triangulated.
     """
+    if noise is None:
+        time_s = scene.seen.time_s.repeat_interleave(copies, 0)
+        noise = motion_noise(time_s, len(skeleton) + 1, generator)
+    turned = copies // 2 if mirror else 0
+    parts = noise.unflatten(0, (-1, copies)).split([copies - turned, turned], 1)
+    options = {"steps": steps, "guided": guided, "generator": generator, "merge": merge}
+    joints = [_sample(model, scene, skeleton, parts[0].flatten(0, 1), **options)]
+    if turned:
+        other = build_scene(mirrored(scene.seen, skeleton), skeleton)
+        joints.append(mirrored_joints(_sample(model, other, skeleton, parts[1].flatten(0, 1), **options), skeleton))
+    return torch.cat([part.unflatten(0, (len(scene.seen.xy), -1)) for part in joints], 1).flatten(0, 1)
+
+
+def _sample(
+    model: Denoiser,
+    scene: Scene,
+    skeleton: Skeleton,
+    noise: Tensor,
+    *,
+    steps: int,
+    guided: bool,
+    generator: torch.Generator | None,
+    merge: Callable[[Tensor], Tensor] | None,
+) -> Tensor:
+    """Draw as many motions ``(B*n,T,J,3)`` m as there is ``noise (B*n,T,J+1,4)``, n for every window of ``scene``."""
+    copies = len(noise) // len(scene.seen.xy)
     problem = pose_problem(scene, model.config.ablation, generator)
     memory = model.encode_pointmaps(problem.conditions)
     if model.config.ablation.direct:
@@ -45,8 +73,6 @@ def sample(
         return joints if merge is None else merge(joints)
     problem, memory = problem.repeat(copies), memory.repeat_interleave(copies, 0)
     scene, white = problem.scene, problem.white
-    if noise is None:
-        noise = motion_noise(scene.seen.time_s, len(skeleton) + 1, generator)
     x = noise_in_views(noise, scene, white)
     joints = torch.empty(0)
     schedule = sampling_steps(steps)

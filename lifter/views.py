@@ -27,6 +27,7 @@ _MAX_SLANT_M = 80.0
 _SMOOTHING_S = 0.12
 _WIDE_SMOOTHING_S = 1.5
 _FLAT_LIMIT_M = 1.3
+_MIRROR = (-1.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,22 @@ class Scene:
     skeleton: Skeleton
     anchor: Anchor
     rig: Rig
+
+
+def mirrored(seen: Observation, skeleton: Skeleton) -> Observation:
+    """Return what V0 would see were the world mirrored in the canonical plane x = 0, on which it stands: left is right,
+    and right left.
+    """
+    flip, sign = list(skeleton.flip), seen.t.new_tensor(_MIRROR)
+    R = sign[:, None] * seen.R * sign
+    return Observation(
+        seen.xy[:, :, flip] * sign[:2], seen.score[:, :, flip], seen.time_s, seen.valid, R, seen.t * sign
+    )
+
+
+def mirrored_joints(joints: Tensor, skeleton: Skeleton) -> Tensor:
+    """Return ``joints (...,J,3)`` m in the canonical frame as ``mirrored`` shows them, or back."""
+    return joints[..., list(skeleton.flip), :] * joints.new_tensor(_MIRROR)
 
 
 def build_scene(seen: Observation, skeleton: Skeleton) -> Scene:

@@ -12,11 +12,12 @@ from model.lifter_samples import walking_samples
 from mocap_video.errors import ArtifactError, MissingAsset
 from mocap_video.lifter import diffusion
 from mocap_video.lifter.conditions import build_conditions
+from mocap_video.lifter.data.synthetic import Sample
 from mocap_video.lifter.network import Denoiser, NetworkConfig
-from mocap_video.lifter.objective import lifting_losses
+from mocap_video.lifter.objective import ObjectiveConfig, lifting_losses
 from mocap_video.lifter.representation import encode, whitening
 from mocap_video.lifter.sampler import sample
-from mocap_video.lifter.views import VIEWS, build_scene
+from mocap_video.lifter.views import VIEWS, build_scene, mirrored, mirrored_joints
 from mocap_video.lifter.weights import load_weights, save_weights
 from mocap_video.skeletons import COCO17
 
@@ -83,6 +84,39 @@ def test_sampling_is_the_same_for_the_same_noise_and_differs_otherwise() -> None
     assert not torch.equal(first, other)
 
 
+def test_the_mirror_shows_what_a_camera_sees_of_mirrored_people() -> None:
+    data = walking_samples()
+    there = mirrored(data.seen, COCO17)
+    assert torch.allclose(torch.linalg.det(there.R), torch.ones(len(there.R)), atol=1e-5)
+    in_view = mirrored_joints(data.joints, COCO17) @ there.R[:, None].mT + there.t[:, None, None]
+    seen = there.score > 0
+    assert (in_view[..., :2] / in_view[..., 2:] - there.xy)[seen].abs().max() < 1e-4  # of the normalised image
+    back = mirrored(there, COCO17)
+    assert all(
+        torch.equal(one, other) for one, other in zip(vars(back).values(), vars(data.seen).values(), strict=True)
+    )
+
+
+@pytest.mark.parametrize(("steps", "copies"), [(1, 2), (2, 4)])
+def test_samples_drawn_in_the_mirror_favour_no_side(steps: int, copies: int) -> None:
+    """What a mirrored scene is lifted to is the mirrored motion, for a network that knows left from right."""
+    scene, model = build_scene(walking_samples(2).seen, COCO17), tiny()
+    other = build_scene(mirrored(scene.seen, COCO17), COCO17)
+    noise = torch.randn(2, copies // 2, 16, 18, 4).repeat(1, 2, 1, 1, 1).flatten(0, 1)
+    one, turned = (
+        sample(model, each, COCO17, steps=steps, copies=copies, mirror=True, noise=noise).unflatten(0, (2, copies))
+        for each in (scene, other)
+    )
+    assert (one[:, 0] - one[:, copies // 2]).abs().max() > 1e-3  # m
+    assert (one.mean(1) - mirrored_joints(turned, COCO17).mean(1)).abs().max() < 1e-3  # m
+
+
+def test_one_sample_has_no_mirror() -> None:
+    scene, model, noise = build_scene(walking_samples(2).seen, COCO17), tiny(), torch.randn(2, 16, 18, 4)
+    alone, asked = (sample(model, scene, COCO17, steps=1, mirror=mirror, noise=noise) for mirror in (False, True))
+    assert torch.equal(alone, asked)
+
+
 def test_padding_does_not_change_what_is_lifted() -> None:
     scene, model = build_scene(walking_samples(2).seen, COCO17), tiny()
     padded = walking_samples(2)
@@ -107,6 +141,30 @@ def test_view_attention_starts_as_nothing_so_stage_one_keeps_its_meaning() -> No
     for view in range(VIEWS):
         alone = model(x[:, view : view + 1], step, told, memory, torch.full((2, 1), view))
         assert torch.allclose(together[:, view : view + 1], alone, atol=1e-4)
+
+
+def test_training_for_one_step_of_sampling_sees_the_last_step_alone() -> None:
+    device, generator = torch.device("cpu"), torch.Generator().manual_seed(0)
+    assert set(diffusion.training_steps(200, device, generator, 1.0).tolist()) == {diffusion.STEPS - 1}
+    half = diffusion.training_steps(4000, device, generator, 0.5)
+    assert 0.45 < float((half == diffusion.STEPS - 1).float().mean()) < 0.55
+
+
+def test_errors_in_space_count_metres() -> None:
+    """A perfect network has none; one that is off has some, and what is padded does not matter."""
+    data = walking_samples()
+    scene = build_scene(data.seen, COCO17)
+    model = Oracle(TINY)
+    model.answer = encode(data.joints, scene, whitening(scene), COCO17)
+    objective = ObjectiveConfig(last_share=1.0, joints=2.0)
+
+    def loss(sample: Sample) -> float:
+        losses = lifting_losses(model, sample, COCO17, multi_view=True, objective=objective)
+        return float(losses["loss_joints"])
+
+    assert loss(data) < 1e-3
+    moved = replace(data, joints=data.joints + torch.tensor([0.0, 0.0, 0.02]))  # m: a fifth of the unit, along one axis
+    assert loss(moved) == pytest.approx(2 * 0.2**2 / 3, rel=0.2)
 
 
 @pytest.mark.parametrize("multi_view", [False, True])
