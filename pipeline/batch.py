@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mocap_video.artifacts import RunLock, atomic_write
-from mocap_video.errors import ArtifactError
+from mocap_video.errors import ArtifactError, StorageError
 from mocap_video.pipeline.batch_crew import Workers, work_off
 from mocap_video.pipeline.batch_display import BatchDisplay
 from mocap_video.pipeline.batch_job import Ending, Job, Sign
@@ -81,6 +81,9 @@ def run_batch(site: Site, options: BatchOptions, workers: Workers, display: Batc
                 display.plan(len(books.clips), len(books.clips) - len(books.todo), f"on {workers.slots} worker(s)")
                 work_off([books.job(number) for number in range(len(books.todo))], workers, books)
                 _analyse(site, options.output, list(books.clips.values()), display)
+        except StorageError:
+            display.note(table(books.summary(time.monotonic() - began)))  # no file may have room for it
+            raise
         finally:
             summary = books.summary(time.monotonic() - began)
             with atomic_write(options.output / SUMMARY) as partial:

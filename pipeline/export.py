@@ -55,20 +55,29 @@ def export(folder: Path, formats: Sequence[str], *, body: BodyModel | None = Non
             raise ArtifactError(f"{folder}: not a results folder: it has no people/*.npz. Give the -o folder of a run.")
         raise NoPersonError(f"{folder}: nothing to export: the run found no person.")
     up = _up_of(folder)
-    takes = [Take(int(source.stem), read_person(source), source, up) for source in sources]
-    written: list[Path] = []
-    for name in dict.fromkeys(formats):
-        chosen = EXPORTERS[name]
-        if isinstance(chosen, SceneFormat):
-            targets = [folder / "export" / f"scene.{name}"]
-            chosen.write(_performers(takes, body), targets[0])
-        else:
-            targets = [folder / "export" / f"{take.source.stem}.{name}" for take in takes]
-            for take, target in zip(takes, targets, strict=True):
-                chosen.write(take, target)
+    places = {name: _targets(folder / "export", name, sources) for name in dict.fromkeys(formats)}
+    alone = {name: chosen for name in places if isinstance(chosen := EXPORTERS[name], PersonFormat)}
+    for number, source in enumerate(sources if alone else []):  # one at a time: hours of everyone fill the memory
+        take = Take(int(source.stem), read_person(source), source, up)
+        for name, chosen in alone.items():
+            chosen.write(take, places[name][number])
+    if len(alone) < len(places):
+        takes = [Take(int(source.stem), read_person(source), source, up) for source in sources]
+        performers = _performers(takes, body)
+        for name, targets in places.items():
+            chosen = EXPORTERS[name]
+            if isinstance(chosen, SceneFormat):
+                chosen.write(performers, targets[0])
+    for name, targets in places.items():
         _remove_others(folder / "export", name, targets)
-        written += targets
-    return written
+    return [target for targets in places.values() for target in targets]
+
+
+def _targets(folder: Path, name: str, sources: Sequence[Path]) -> list[Path]:
+    """Return the files that the people of ``sources`` are exported to: one of everybody, or one for each."""
+    if isinstance(EXPORTERS[name], SceneFormat):
+        return [folder / f"scene.{name}"]
+    return [folder / f"{source.stem}.{name}" for source in sources]
 
 
 def _up_of(folder: Path) -> np.ndarray:

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from mocap_video.artifacts import digest_file
-from mocap_video.errors import InUseError, VideoError
+from mocap_video.errors import InUseError, StorageError, VideoError
 from mocap_video.pipeline.batch import BatchOptions, Summary, run_batch, table
 from mocap_video.pipeline.batch_display import BatchDisplay
 from mocap_video.pipeline.batch_job import Ending, Job, Sign, Tell
@@ -295,3 +295,23 @@ def test_a_terminal_gets_bars_and_the_same_lines(tmp_path: Path, capsys: pytest.
     shown = capsys.readouterr().err
     assert "deck/0: done" in shown
     assert "clips" in shown
+
+
+def test_without_room_for_the_manifest_the_table_is_shown_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put, done = Manifest.put, []
+
+    def full(self: Manifest, *entries: Entry) -> None:
+        done.extend(entry for entry in entries if entry.state == "done")
+        if len(done) > 1:
+            raise StorageError(f"{self.path}: cannot be written (database or disk is full).")
+        put(self, *entries)
+
+    monkeypatch.setattr(Manifest, "put", full)
+    with pytest.raises(StorageError, match="disk is full"):
+        go(yard(tmp_path), tmp_path, Pretend(slots=1))
+    shown = capsys.readouterr().err.splitlines()
+    assert [line.split()[:4] for line in shown if line.startswith("deck ")] == [["deck", "4", "2", "0"]]
+    monkeypatch.undo()
+    assert {entry.state for entry in go(yard(tmp_path), tmp_path, Pretend(slots=1)).clips} == {"done"}
