@@ -22,12 +22,12 @@ from mocap_video.pipeline.progress import Progress
 from mocap_video.pipeline.results import write_results
 from mocap_video.pipeline.stages import CACHE, StageRunner, collect_warnings
 from mocap_video.pipeline.viewer import write_page
-from mocap_video.skeletons import COCO17
+from mocap_video.skeletons import COCO17, SMPL24
 from mocap_video.stretches import course_of, cut_pieces, rows_of
 from mocap_video.types import Calibration, ClipResult, Keypoints2D, VideoInfo
 
-LIFTABLE = (COCO17.name,)
-"""Joint sets that the shipped weights were trained on."""
+LIFTABLE = (COCO17.name, SMPL24.name)
+"""Joint sets that weights are shipped for."""
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,8 @@ def read_source(source: KeypointSource) -> Sightings:
     sightings = read_sightings(source.path, kind=source.kind, layout=source.layout)
     if sightings.skeleton not in LIFTABLE:
         raise MissingAsset(
-            f"{source.path}: skeleton {sightings.skeleton}: results hold {', '.join(LIFTABLE)}, and `lift` "
-            f"takes no other set yet. Convert the keypoints to {LIFTABLE[0]}, or lift them from Python "
-            "(docs/keypoint_sets.md)."
+            f"{source.path}: skeleton {sightings.skeleton}: `lift` has weights for {' and '.join(LIFTABLE)} alone. "
+            f"Convert the keypoints to {LIFTABLE[0]}, or train weights and lift from Python (docs/keypoint_sets.md)."
         )
     return sightings
 
@@ -121,7 +120,7 @@ def tracks_of(people: Sequence[Keypoints2D], length_s: float) -> Tracks:
         ]
         for piece in pieces
     ]
-    return Tracks(courses, shelf, [digest_of(values) for values in shelf])
+    return Tracks(courses, shelf, [digest_of(values) for values in shelf], people[0].skeleton)
 
 
 def _digest(path: Path) -> str:

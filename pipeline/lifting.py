@@ -19,11 +19,14 @@ from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.fit import FitConfig, FitPart
 from mocap_video.lifter.lift import LiftConfig, Lifter, LiftPart, load_lifter
 from mocap_video.lifter.smpl import load_smpl
+from mocap_video.lifter.weights import shipped_weights
 from mocap_video.pipeline.cast import Cast
+from mocap_video.pipeline.coco_results import as_coco17
 from mocap_video.pipeline.config import Config
 from mocap_video.pipeline.progress import Advance
 from mocap_video.pipeline.results import provenance
 from mocap_video.pipeline.stages import FIT, LIFT, SHAPE, Shelf, StageRunner
+from mocap_video.skeletons import COCO17
 from mocap_video.stretches import ByPiece, Course, gathered, sampled
 from mocap_video.types import BodyFit, Calibration, Keypoints2D, Motion3D
 
@@ -45,12 +48,13 @@ class Settings:
 @dataclass(frozen=True)
 class Tracks:
     """Everyone's keypoints: person ``i`` over the rows of ``courses[i]``, those of a piece in ``keypoints[piece]``;
-    ``keys[piece]`` stands for that in the keys of later stages.
+    ``keys[piece]`` stands for that in the keys of later stages. All are of the set ``skeleton``.
     """
 
     courses: Sequence[Course]
     keypoints: ByPiece[Keypoints2D]
     keys: Sequence[str]
+    skeleton: str = COCO17.name
 
     def only(self, numbers: tuple[int, ...] | None, source: Path) -> Tracks:
         """Return the people named in ``numbers``, all where None; ``ConfigError`` for one who is not in ``source``."""
@@ -64,7 +68,12 @@ class Tracks:
         return self if numbers is None else replace(self, courses=[found[number] for number in numbers])
 
     def unbiased(self, bias: BiasConfig) -> Tracks:
-        """Return everyone with the offsets of ``bias`` taken off: what is lifted, where results keep what was found."""
+        """Return everyone with the offsets of ``bias`` taken off: what is lifted, where results keep what was found.
+
+        ``ConfigError`` for another set than COCO-17, whose detectors' offsets these are.
+        """
+        if bias and self.skeleton != COCO17.name:
+            raise ConfigError(f"bias: expected keypoints of {COCO17.name}, got {self.skeleton}; leave it out.")
         keys = [digest_of((key, bias)) for key in self.keys]
         return replace(self, keypoints=Unbiased(self.keypoints, bias), keys=keys) if bias else self
 
@@ -106,7 +115,7 @@ def origin_of(settings: Settings, weights: Mapping[str, str], inputs: Mapping[st
 
 
 def lift_people(tracks: Tracks, calibration: Calibration, settings: Settings, runner: StageRunner) -> Lifted:
-    """Lift everyone to 3D and fit a body to each."""
+    """Lift everyone to 3D and fit a body to each; people come back in COCO-17, whatever they are tracked by."""
     config, chosen = settings.config, settings.smpl_model
     body = load_smpl(chosen, trust=settings.trust) if chosen else load_body("neutral")
     weights = {"body": f"{body.name} {body.digest}"}
@@ -117,7 +126,7 @@ def lift_people(tracks: Tracks, calibration: Calibration, settings: Settings, ru
             f"--height {config.fit.height_m:g}: one height for {len(tracks.courses)} people. Say whose it is: "
             "--people N."
         )
-    lifter = load_lifter(settings.weights, settings.device)
+    lifter = load_lifter(settings.weights or shipped_weights(tracks.skeleton), settings.device)
     stages = _Stages(
         tracks.unbiased(config.bias), calibration, body, lifter, replace(config.fit, device=settings.device), runner
     )
@@ -125,6 +134,8 @@ def lift_people(tracks: Tracks, calibration: Calibration, settings: Settings, ru
     shapes = stages.shape(motions)
     bodies = stages.fit(motions, shapes)
     people = Cast(tracks.courses, tracks.keypoints, motions, bodies)
+    if tracks.skeleton != COCO17.name:
+        people = as_coco17(people, body)
     return Lifted(people, body, {**weights, "lifter": lifter.digest}, bodies.keys)
 
 

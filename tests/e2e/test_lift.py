@@ -14,13 +14,18 @@ from click.testing import CliRunner, Result
 from mocap_video.calib import geometry
 from mocap_video.calib.files import read_calibration
 from mocap_video.detectors.files.formats import FORMATS, LAYOUT_NAMES
+from mocap_video.lifter.body import load_body
+from mocap_video.lifter.lift import load_lifter
 from mocap_video.lifter.metrics import match_times, motion_errors
+from mocap_video.lifter.weights import shipped_weights
 from mocap_video.pipeline.cli import main
+from mocap_video.pipeline.demo import BETAS, RATE
+from mocap_video.pipeline.demo_motion import walk_squat_wave
 from mocap_video.pipeline.results import PersonRecord, read_person
 from mocap_video.skeletons import COCO17
 from mocap_video.types import Calibration
 from synth.keypoint_files import write_coco_results, write_openpose, write_pose2sim, write_sports2d
-from synth.runs import Run, Site
+from synth.runs import FRAMES, Run, Site
 
 
 def exact_keypoints(site: Site, calibration: Calibration) -> np.ndarray:
@@ -91,12 +96,35 @@ def test_keypoints_of_run_lift_to_what_run_gave(first_run: Run, tmp_path: Path) 
     np.testing.assert_allclose(record_of(tmp_path / "out").joints_world, record.joints_world, atol=1e-4)  # metres
 
 
-def test_smpl24_exits_4_and_says_what_is_missing(site: Site, tmp_path: Path) -> None:
+def test_smpl24_keypoints_come_near_the_truth_and_results_hold_coco17(site: Site, tmp_path: Path) -> None:
+    calibration, body = read_calibration(site.calib), load_body("neutral")
+    motion = walk_squat_wave(body, BETAS, seconds=FRAMES / RATE, rate=RATE)
+    turns, place = (torch.as_tensor(value, dtype=torch.float32) for value in (motion.rotations, motion.transl))
+    truth = body.pose(torch.as_tensor(motion.betas, dtype=torch.float32), turns, place).joints.double()
+    xy, valid = geometry.project(truth, calibration.camera)
+    assert valid.all()
+    path, output = tmp_path / "person.npz", tmp_path / "out"
+    np.savez(path, keypoints2d=np.concatenate([xy, np.ones((*xy.shape[:2], 1))], -1), time_s=motion.time_s)
+    result = lift(path, site.calib, output, "--skeleton", "smpl24", "--export", "bvh,csv")
+    assert result.exit_code == 0, result.output
+    record = record_of(output)
+    assert np.linalg.norm(record.smpl_joints_world - truth.numpy(), axis=-1).mean() < 0.2  # m
+    coco = motion_errors(record.joints_world, site.truth.joints_world, COCO17, RATE)
+    assert coco.abs_mpjpe_mm < 200
+    face = [COCO17.index(name) for name in ("nose", "left_eye", "right_eye", "left_ear", "right_ear")]
+    assert (record.keypoints2d[:, face, 2] == 0).all(), "SMPL-24 has no face in the image"
+    assert np.isfinite(record.joints_world).all()
+    assert {one.name for one in (output / "export").iterdir()} == {"001.bvh", "001.csv"}
+    weights = json.loads((output / "report.json").read_text())["provenance"]["weights"]
+    assert weights["lifter"] == load_lifter(shipped_weights("smpl24")).digest
+
+
+def test_a_set_without_weights_exits_4_and_says_what_there_is(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "person.npz"
-    np.savez(path, keypoints2d=np.full((4, 24, 3), [50.0, 60.0, 1.0]), time_s=np.arange(4.0))
-    result = lift(path, site.calib, tmp_path / "out", "--skeleton", "smpl24")
+    np.savez(path, keypoints2d=np.full((4, 17, 3), [50.0, 60.0, 1.0]), time_s=np.arange(4.0))
+    result = lift(path, site.calib, tmp_path / "out", "--skeleton", "h36m17")
     assert result.exit_code == 4
-    assert "`lift` takes no other set yet" in result.stderr
+    assert "weights for coco17 and smpl24 alone" in result.stderr
     assert not (tmp_path / "out" / "report.json").exists()
 
 
