@@ -8,6 +8,7 @@ draws samples of its own, and gradients are averaged.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 from contextlib import nullcontext
@@ -44,6 +45,8 @@ from mocap_video.lifter.optimizer import build_optimizer
 from mocap_video.lifter.weights import load_weights, save_weights
 from mocap_video.optional import import_torchvision, require
 from mocap_video.skeletons import COCO17, SKELETONS
+
+logger = logging.getLogger(__name__)
 
 MAY_CHANGE = frozenset(
     {"steps", "save_every", "log_every", "tensorboard", "validation", "val_every", "val_windows", "bank", "start_from"}
@@ -183,7 +186,7 @@ def _has_half_products(device: torch.device) -> bool:
 
 
 def _first_network(config: TrainConfig) -> Denoiser:
-    """Return the network that training begins with. Weights of another keypoint set give all layers that fit."""
+    """Return the network that training begins with. Weights of another network give all layers that fit."""
     if config.tracks and (config.stage, config.skeleton) != (1, COCO17.name):
         raise ConfigError("tracks: 2D tracks serve stage 1 of a coco17 lifter alone; leave them out")
     if config.stage == 1 and config.network.ablation.direct:
@@ -192,11 +195,20 @@ def _first_network(config: TrainConfig) -> Denoiser:
     if config.start_from is None:
         return Denoiser(config.network)
     start = load_weights(config.start_from)
-    if start.skeleton.name == config.skeleton:
+    if (start.skeleton.name, start.model.config) == (config.skeleton, config.network):
         return start.model
     model = Denoiser(config.network)
     own, given = model.state_dict(), start.model.state_dict()
-    model.load_state_dict({name: given[name] if given[name].shape == own[name].shape else own[name] for name in own})
+    fits = {name for name in own if name in given and given[name].shape == own[name].shape}
+    if 2 * len(fits) < len(own):
+        raise ConfigError(
+            f"start_from {config.start_from}: its network has width {start.model.config.width} and "
+            f"{start.model.config.layers} layers, which gives {len(fits)} of {len(own)} tensors of this run's, width "
+            f"{config.network.width} and {config.network.layers} layers. Take its sizes, or begin from nothing."
+        )
+    new = sorted(set(own) - fits)
+    logger.info("%s: gives %d of %d tensors; new are %s", config.start_from, len(fits), len(own), ", ".join(new))
+    model.load_state_dict({name: given[name] if name in fits else own[name] for name in own})
     return model
 
 

@@ -17,13 +17,14 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from mocap_video.errors import ArtifactError, ConfigError, MissingAsset
+from mocap_video.lifter.ablation import Ablation
 from mocap_video.lifter.checkpoints import read_checkpoint
 from mocap_video.lifter.data.bank import write_bank
 from mocap_video.lifter.data.retarget import retarget
 from mocap_video.lifter.hooks import RateSchedule
 from mocap_video.lifter.network import Denoiser, NetworkConfig
 from mocap_video.lifter.optimizer import build_optimizer
-from mocap_video.lifter.training import TrainConfig, build_runner, export_weights
+from mocap_video.lifter.training import LifterTraining, TrainConfig, build_runner, export_weights
 from mocap_video.lifter.weights import load_weights
 
 TINY = NetworkConfig(width=32, layers=1, heads=2, feed_forward=32)
@@ -190,6 +191,27 @@ def test_stage_two_starts_from_stage_one(config: TrainConfig, tmp_path: Path) ->
         record = json.loads(file.metadata()["training"])
     assert record["stage"] == 2
     assert record["start_from"] == "stage1.safetensors"
+
+
+def test_another_network_takes_the_layers_that_fit_and_refuses_to_take_hardly_any(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    """A plain regressor begins with all layers of a denoiser but its answer's; one of another width would with none."""
+    trained(config)
+    weights = tmp_path / "stage1.safetensors"
+    export_weights(config.work_dir / "iter_6.pth", weights)
+    plain = replace(TINY, ablation=Ablation(direct=True))
+    regressor = replace(config, stage=2, network=plain, start_from=weights, work_dir=tmp_path / "regressor")
+    model = LifterTraining(regressor).denoiser
+    given, own = load_weights(weights).model.state_dict(), model.state_dict()
+    assert model.config == plain
+    assert {name for name in own if name not in given or own[name].shape != given[name].shape} == {
+        name for name in own if name.startswith("head.")
+    }
+    assert torch.equal(own["blocks.0.over_time.query.weight"], given["blocks.0.over_time.query.weight"])
+    wide = replace(regressor, network=replace(TINY, width=64))
+    with pytest.raises(ConfigError, match="width 32 and 1 layers"):
+        LifterTraining(wide)
 
 
 def test_exporting_what_was_never_trained_is_refused(tmp_path: Path) -> None:
