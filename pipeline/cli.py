@@ -162,7 +162,7 @@ def lifting_options(command: Command) -> Command:
                      help="embedded, vitpose, vitpose-hf, auto (the best that is installed), or a file of yours."),
         click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True,
                      help="Where the networks and the fit run."),
-        click.option("--samples", type=click.IntRange(min=1), help="Samples the spread is estimated from."),
+        click.option("--samples", type=click.IntRange(min=1), help="Samples of the lifter: their mean is taken."),
         click.option("--seed", type=click.IntRange(min=0), help="Seed of the samples."),
         click.option("--json", "as_json", is_flag=True, help="Print the report as JSON on stdout."),
     ]  # fmt: skip

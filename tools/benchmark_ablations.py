@@ -179,6 +179,7 @@ def lifter(weights: Path, *, guided: bool) -> Callable[[Scene], Tensor]:
             COCO17,
             steps=default.steps,
             copies=default.samples,
+            mirror=default.mirror,
             guided=guided,
             generator=torch.Generator().manual_seed(0),
         )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import itertools
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -25,7 +26,7 @@ from mocap_video.skeletons import COCO17
 DEFAULT = LiftConfig()
 SITES = CameraConfig(height_m=(1.5, 6.0), distance_m=(3.0, 12.0))
 WIDE = CameraConfig()
-STEPS, COPIES = (1, 2, 4, 8), (1, 4, 8)
+STEPS, COPIES = (1, 2, 4, 8), (1, 2, 4)
 CAMERAS = {"site": SITES, "wide": WIDE}
 TRUTHS = {"body": "our body, COCO-17", "source": "the source's own 12 limb joints"}
 HEAD = "| motion | cameras | 2D | method | Abs-MPJPE | Root | MPJPE | PA-MPJPE |\n|---|---|---|---|---|---|---|---|"
@@ -37,11 +38,40 @@ def row(truth: str, cameras: str, noise: str, method: str, errors: MotionErrors)
     return f"| {TRUTHS[truth]} | {cameras} | {noise} | {method} | " + " | ".join(f"{n:.1f}" for n in numbers) + " |"
 
 
-def lifted(weights: LoadedWeights, scene: Scene, steps: int, copies: int, *, guided: bool = True) -> torch.Tensor:
-    """Return the mean of ``copies`` samples ``(B,T,J,3)`` m."""
-    generator = torch.Generator().manual_seed(0)
-    draws = sample(weights.model, scene, COCO17, steps=steps, copies=copies, guided=guided, generator=generator)
-    return draws.unflatten(0, (-1, copies)).mean(1)
+@dataclass(frozen=True)
+class Way:
+    """A way of sampling: ``steps``, ``copies``, with ``mirror`` half of them of the mirrored scene, ``guided`` or not."""
+
+    steps: int
+    copies: int
+    mirror: bool = True
+    guided: bool = True
+
+    def __str__(self) -> str:
+        without = [name for name, there in (("mirror", self.mirror), ("guidance", self.guided)) if not there]
+        return ", ".join([f"{self.steps} steps, K = {self.copies}", *(f"no {name}" for name in without)])
+
+    def lift(self, weights: LoadedWeights, scene: Scene) -> torch.Tensor:
+        """Return the mean of the samples ``(B,T,J,3)`` m."""
+        draws = sample(
+            weights.model,
+            scene,
+            COCO17,
+            steps=self.steps,
+            copies=self.copies,
+            mirror=self.mirror,
+            guided=self.guided,
+            generator=torch.Generator().manual_seed(0),
+        )
+        return draws.unflatten(0, (-1, self.copies)).mean(1)
+
+
+PRODUCT = Way(DEFAULT.steps, DEFAULT.samples, DEFAULT.mirror)
+WAYS = (
+    *(Way(steps, copies) for steps, copies in itertools.product(STEPS, COPIES)),
+    *(Way(1, copies, mirror=False) for copies in COPIES[1:]),
+    *(Way(steps, COPIES[-1], guided=False) for steps in STEPS[1:]),  # the last step is triangulated either way
+)
 
 
 def main_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights, repeats: int) -> Iterator[str]:
@@ -57,22 +87,17 @@ def main_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights,
                     cameras,
                     noise,
                     "lifter",
-                    evaluate(data, lambda s: lifted(weights, s, DEFAULT.steps, DEFAULT.samples)),
+                    evaluate(data, lambda s: PRODUCT.lift(weights, s)),
                 )
 
 
 def step_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights, limit: int) -> Iterator[str]:
-    """Yield accuracy against sampler steps, samples K and guidance: our body, site cameras."""
+    """Yield accuracy against sampler steps, samples K, mirror and guidance: our body, site cameras."""
     for noise, kind in NOISES.items():
         data = held_out(folder, split, "body", kind, body, ValidationConfig(cameras=SITES, repeats=1))
         data = data.select(torch.linspace(0, len(data.joints) - 1, min(limit, len(data.joints))).round().long())
-        for guided in (True, False):
-            for steps, copies in itertools.product(STEPS, COPIES):
-                if steps == 1 and not guided:
-                    continue  # the last step is triangulated either way
-                errors = evaluate(data, lambda s, n=steps, k=copies, g=guided: lifted(weights, s, n, k, guided=g), 16)
-                method = f"{steps} steps, K = {copies}{'' if guided else ', no guidance'}"
-                yield row("body", "site", noise, method, errors)
+        for way in WAYS:
+            yield row("body", "site", noise, str(way), evaluate(data, lambda s, w=way: w.lift(weights, s), 16))
 
 
 def main() -> None:
@@ -99,8 +124,8 @@ def main() -> None:
         HEAD,
         *(() if options.sampler_only else main_rows(options.motions, options.split, body, weights, options.repeats)),
         "",
-        f"Sampler steps, samples K and guidance, on {options.limit} windows (`--limit`); the product takes "
-        f"{DEFAULT.steps} steps and K = {DEFAULT.samples}:",
+        f"Sampler steps, samples K, mirror and guidance, on {options.limit} windows (`--limit`); the product takes "
+        f"{PRODUCT}, half of them of the mirrored scene:",
         "",
         HEAD,
         *step_rows(options.motions, options.split, body, weights, options.limit),
