@@ -40,7 +40,7 @@ def row(truth: str, cameras: str, noise: str, method: str, errors: MotionErrors)
 
 @dataclass(frozen=True)
 class Way:
-    """A way of sampling: ``steps``, ``copies``, with ``mirror`` half of them of the mirrored scene, ``guided`` or not."""
+    """A way of sampling: ``steps``, ``copies``, with ``mirror`` half of them of the mirrored scene, and ``guided``."""
 
     steps: int
     copies: int
