@@ -28,7 +28,7 @@ from mocap_video.lifter.diffusion import draw_noise, motion_noise, solid_noise
 from mocap_video.lifter.guidance import observation_gain
 from mocap_video.lifter.sampler import sample
 from mocap_video.lifter.spread import expected_error
-from mocap_video.lifter.views import Observation, build_scene
+from mocap_video.lifter.views import Observation, build_scene, mirrored
 from mocap_video.lifter.weights import LoadedWeights, load_weights, shipped_weights
 from mocap_video.types import Calibration, Camera, Keypoints2D, Motion3D
 
@@ -309,7 +309,7 @@ def _denoise_all(
         ]
         start = torch.cat([lifted[chunk.part].noise_of(chunk) for chunk in batch], 1)
         joints = _denoise(seen, batch, start, lifter, config).cpu()
-        expected = _expected_error(seen, parts, lifter).cpu()
+        expected = _expected_error(seen, parts, lifter, mirror=config.mirror).cpu()
         first = 0
         for chunk in batch:
             windows = slice(first, first + len(chunk))
@@ -340,14 +340,24 @@ def _spans(plan: _Plan, size: int) -> list[tuple[int, int]]:
     return [(first, min(first + own, plan.stop)) for first in range(plan.first, plan.stop, own)]
 
 
-def _expected_error(seen: Observation, parts: Sequence[Observation], lifter: Lifter) -> Tensor:
-    """Return the error to expect ``(W,T,J)`` m of the windows ``seen``, which are those of ``parts``."""
+def _expected_error(seen: Observation, parts: Sequence[Observation], lifter: Lifter, *, mirror: bool) -> Tensor:
+    """Return the error to expect ``(W,T,J)`` m of the windows ``seen``, which are those of ``parts``; with ``mirror``
+    the geometric mean of what is expected of them and of the mirrored ones.
+    """
     if lifter.spread is None:
         return torch.zeros_like(seen.score)
-    points = len(lifter.skeleton) + 1
-    noise = [motion_noise(part.time_s, points, torch.Generator(seen.xy.device).manual_seed(0)) for part in parts]
-    scene = build_scene(seen, lifter.skeleton)
-    return expected_error(lifter.model, lifter.spread, scene, lifter.skeleton, torch.cat(noise))
+    skeleton = lifter.skeleton
+    points = len(skeleton) + 1
+    noise = torch.cat(
+        [motion_noise(part.time_s, points, torch.Generator(seen.xy.device).manual_seed(0)) for part in parts]
+    )
+    expected = expected_error(lifter.model, lifter.spread, build_scene(seen, skeleton), skeleton, noise)
+    if not mirror:
+        return expected
+    other = expected_error(
+        lifter.model, lifter.spread, build_scene(mirrored(seen, skeleton), skeleton), skeleton, noise
+    )
+    return torch.sqrt(expected * other[..., list(skeleton.flip)])
 
 
 def _observe(

@@ -4,9 +4,10 @@ stage = 2
 skeleton = "smpl24"
 network = dict(joints=24, width=192, layers=6, heads=4, feed_forward=512)
 optimizer = "muon"
-steps = 750
+steps = 1000
 warmup = 50
-batch = 32
-frames = 32
-rate = 1e-3
+batch = 16
+frames = 64
+rate = 8e-4
 seed = 2
+objective = dict(last_share=0.9, joints=1.0)

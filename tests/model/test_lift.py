@@ -175,6 +175,27 @@ def test_spread_is_the_expected_error_and_the_samples_deviation_in_squares(lifte
     assert np.allclose(whole.spread[kept], np.hypot(expected.spread, deviation.spread)[kept], atol=1e-6)  # m
 
 
+def test_a_mirrored_recording_is_lifted_to_the_mirrored_motion(lifter: Lifter, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Left and right are the same to a lifter whose samples see both, and so is how sure it is."""
+
+    def same_for_all(_: np.ndarray, points: int, first: int, stop: int, config: LiftConfig) -> torch.Tensor:
+        frames = 0.1 * torch.arange(first, stop)[:, None, None]
+        return torch.sin(frames + torch.arange(points * 4).view(points, 4)).expand(config.samples, -1, -1, -1)
+
+    monkeypatch.setattr("mocap_video.lifter.lift._noise", same_for_all)
+    config, flip = LiftConfig(samples=2, steps=1, window=8), list(COCO17.flip)
+    seen = walker()
+    turned = replace(seen, xy=(np.array([1279.0, 0.0]) + seen.xy * [-1.0, 1.0])[:, flip])  # the middle is at 639.5
+    one, other, plain = (
+        lift([keypoints], site(), lifter, chosen)[0]
+        for keypoints, chosen in ((seen, config), (turned, config), (turned, replace(config, mirror=False)))
+    )
+    back = one.joints[:, flip] * [-1.0, 1.0, 1.0]
+    assert np.abs(other.joints - back).max() < 1e-4  # m
+    assert np.abs(other.spread - one.spread[:, flip]).max() < 1e-4  # m
+    assert np.abs(plain.joints - back).max() > 2e-3
+
+
 def test_another_keypoint_set_is_refused(lifter: Lifter) -> None:
     whole = walker(seconds=0.5)
     xy = np.zeros((len(whole.frames), 24, 2))
