@@ -36,10 +36,10 @@ _EVERY_FRAME = 3
 class SpreadTraining:
     """How the head is trained: ``windows`` of ``frames`` drawn ``batch`` at once, then ``steps`` of ``rate``."""
 
-    windows: int = 4096
+    windows: int = 12288
     frames: int = 32
     batch: int = 64
-    steps: int = 2000
+    steps: int = 4000
     rate: float = 1e-3
     weight_decay: float = 0.1
     dropout: float = 0.2
