@@ -30,6 +30,9 @@ NEAR_M = 0.15
 EVEN = 0.5
 """Below this score a body is more likely wrong than right."""
 
+DOUBTFUL = 0.75
+"""Circumstances, such as hidden feet, are flagged below this score: above it the rest of the picture tells enough."""
+
 CONTEXT_S = 1.5
 """What comes more than this before or after a frame does not change its answer."""
 
@@ -58,7 +61,7 @@ FLAGS: Mapping[str, Flag] = {
     "unsure": Flag("more likely than not over 15 cm off: place and pose are rough", "unsure"),
     "cut_off": Flag("cut off by the image border: what is outside is guessed", "cut off"),
     "far": Flag("small in the image: few pixels tell the pose", "far"),
-    "short": Flag("seen for less than a second: too short to be sure", "short"),
+    "short": Flag("seen for less than half a second: too short to be sure", "short"),
 }
 """By id, the strongest first."""
 
@@ -70,7 +73,7 @@ _MISFIT_M = 0.12
 _FLOAT_M, _SUNK_M = 0.20, 0.08
 _FAR_PX = 40.0
 _SHORTEST_M, _TALLEST_M = 1.5, 2.0
-_SHORT_S = 1.0
+_SHORT_S = 0.5
 _FAST_M_S = 8.0
 
 _SMOOTH_S = 0.25
@@ -232,17 +235,18 @@ def terms_of(signs: Signs) -> dict[str, np.ndarray]:
 
 def _flags(signs: Signs, score: np.ndarray) -> np.ndarray:
     """Which of ``FLAGS`` hold ``(T,F)`` bool."""
+    doubtful = score < DOUBTFUL
     raised = {
         "bridged": signs.unseen_s > 0,
         "fast": signs.speed_m_s > _FAST_M_S,
-        "feet_hidden": signs.ankle_score < _ANKLE_SCORE,
+        "feet_hidden": doubtful & (signs.ankle_score < _ANKLE_SCORE),
         "few_keypoints": signs.keypoints < _FEW_KEYPOINTS,
         "disagrees": signs.misfit_m > _MISFIT_M,
         "off_ground": (signs.lift_m > _FLOAT_M) | (signs.sink_m > _SUNK_M),
         "odd_size": (signs.stature_m < _SHORTEST_M) | (signs.stature_m > _TALLEST_M),
         "unsure": score < EVEN,
-        "cut_off": signs.outside > _CUT_SHARE,
-        "far": signs.stature_px < _FAR_PX,
+        "cut_off": doubtful & (signs.outside > _CUT_SHARE),
+        "far": doubtful & (signs.stature_px < _FAR_PX),
         "short": signs.duration_s < _SHORT_S,
     }
     return np.stack([raised[name] for name in FLAGS], 1)

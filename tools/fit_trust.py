@@ -28,6 +28,11 @@ OUTPUT = Path("lifter/assets/trust.json")
 PENALTY = 1e-3
 """Of the squared weights, per frame: what a sign may cost that hardly helps."""
 
+LEAST = {"misfit": 0.1}
+"""The least weight of signs of what the recordings hardly show: a body that lies elsewhere than its keypoints, as where
+two people are mixed up.
+"""
+
 
 def learned_from(recordings: Iterable[Recording]) -> tuple[np.ndarray, np.ndarray]:
     """Return the terms ``(N,F)`` of all frames in the order of ``TERMS`` and which of them are right ``(N)``."""
@@ -42,7 +47,9 @@ def learned_from(recordings: Iterable[Recording]) -> tuple[np.ndarray, np.ndarra
 
 
 def fit(terms: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the bias and the weights ``(1+F)`` of the most likely logistic model whose weights are not negative."""
+    """Return the bias and the weights ``(1+F)`` of the most likely logistic model whose weights are not below 0, or
+    ``LEAST``.
+    """
 
     def cost(numbers: np.ndarray) -> tuple[float, np.ndarray]:
         odds = numbers[0] - terms @ numbers[1:]
@@ -51,7 +58,7 @@ def fit(terms: np.ndarray, right: np.ndarray) -> np.ndarray:
         slope[1:] += PENALTY * numbers[1:]
         return float((np.logaddexp(0, odds) - right * odds).mean() + PENALTY / 2 * (numbers[1:] ** 2).sum()), slope
 
-    bounds = [(None, None)] + [(0, None)] * terms.shape[1]
+    bounds = [(None, None)] + [(LEAST.get(name, 0.0), None) for name in TERMS]
     found = minimize(cost, np.zeros(1 + terms.shape[1]), jac=True, bounds=bounds, method="L-BFGS-B")
     if not found.success:
         raise SystemExit(f"no fit: {found.message}")

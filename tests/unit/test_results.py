@@ -138,7 +138,7 @@ def test_people_csv_has_a_row_per_person_and_frame(tmp_path: Path) -> None:
     assert trust[33] == trust[30:].min()
     flags = [row["flags"].split(";") for row in rows]
     assert [flag for flag in flags[33] if flag in ("bridged", "short")] == ["bridged", "short"]  # the strongest first
-    assert [("bridged" in row, "short" in row) for row in (flags[32], flags[0])] == [(False, True), (False, True)]
+    assert [("bridged" in row, "short" in row) for row in (flags[32], flags[0])] == [(False, True), (False, False)]
     assert set().union(*flags) <= set(FLAGS)
 
 

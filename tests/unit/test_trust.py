@@ -17,6 +17,7 @@ from mocap_video.errors import ArtifactError
 from mocap_video.lifter.body import load_body
 from mocap_video.pipeline.trust import (
     CONTEXT_S,
+    DOUBTFUL,
     FLAGS,
     FORMAT,
     TERMS,
@@ -113,15 +114,15 @@ def test_nothing_speaks_against_someone_seen_whole() -> None:
 REASONS: dict[str, Callable[[Person], Person]] = {
     "bridged": lambda p: lose(p, slice(None), slice(MIDDLE - 6, MIDDLE + 6)),
     "fast": lambda p: move(p, np.array([10.0, 0, 0]) * np.clip(time_s(p) - 1.9, 0, 0.3)),
-    "feet_hidden": lambda p: lose(p, LEGS),
+    "feet_hidden": lambda p: spread(lose(p, LEGS), 0.3),
     "few_keypoints": lambda p: lose(p, ARMS_AND_FACE),
     "disagrees": lambda p: move(p, np.array([0.3, 0, 0]), keypoints=False),
     "off_ground": lambda p: move(p, np.array([0, 0, 0.35])),
     "odd_size": lambda p: grown(p, 1.3),
     "unsure": lambda p: spread(replace(p, body=replace(p.body, residual=p.body.residual + 0.15)), 0.4),
-    "cut_off": lambda p: move(p, np.array([6.3, 0, 0])),
-    "far": lambda p: move(p, np.array([0, 40.0, 0])),
-    "short": lambda p: part(p, slice(MIDDLE - 10, MIDDLE + 10)),
+    "cut_off": lambda p: spread(move(p, np.array([6.3, 0, 0])), 0.3),
+    "far": lambda p: spread(move(p, np.array([0, 40.0, 0])), 0.3),
+    "short": lambda p: part(p, slice(MIDDLE - 5, MIDDLE + 5)),
 }
 
 
@@ -145,6 +146,13 @@ def test_a_reason_raises_its_flag(flag: str) -> None:
 ])  # fmt: skip
 def test_what_people_do_raises_none(flag: str, harmless: Callable[[Person], Person]) -> None:
     assert flag not in assess(harmless(good_person()), SITE).shares()
+
+
+def test_hidden_feet_of_whom_the_rest_tells_enough_raise_none() -> None:
+    sure, unsure = (assess(spread(lose(good_person(), LEGS), expected_m), SITE) for expected_m in (0.02, 0.3))
+    assert sure.score[MIDDLE] >= DOUBTFUL > unsure.score[MIDDLE]
+    assert "feet_hidden" not in sure.shares()
+    assert "feet_hidden" in unsure.ids(MIDDLE)
 
 
 @pytest.mark.parametrize("worse", [
