@@ -11,16 +11,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.data.cameras import CameraConfig
-from mocap_video.lifter.lift import LiftConfig
+from mocap_video.lifter.lift import LiftConfig, lift
 from mocap_video.lifter.metrics import MotionErrors
 from mocap_video.lifter.sampler import sample
 from mocap_video.lifter.validation import NOISES, ValidationConfig, evaluate, flat_baseline, held_out
 from mocap_video.lifter.views import Scene
 from mocap_video.lifter.weights import LoadedWeights, load_weights, shipped_weights
+from mocap_video.pipeline.evaluate import as_clip
 from mocap_video.skeletons import COCO17
 
 DEFAULT = LiftConfig()
@@ -100,6 +102,24 @@ def step_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights,
             yield row("body", "site", noise, str(way), evaluate(data, lambda s, w=way: w.lift(weights, s), 16))
 
 
+def spread_rows(folder: Path, split: str, body: BodyModel, weights: LoadedWeights) -> Iterator[str]:
+    """Yield how the error to expect (``spread_m``) goes with the true one, joint by joint, as `run` lifts a window."""
+    for cameras, ranges in CAMERAS.items():
+        for noise, kind in NOISES.items():
+            data = held_out(folder, split, "body", kind, body, ValidationConfig(cameras=ranges, repeats=1))
+            parts = []
+            for window in range(len(data.joints)):
+                keypoints, calibration = as_clip(data.seen, window)
+                seen = keypoints.seen
+                if seen.any():
+                    (motion,) = lift([keypoints], calibration, weights, DEFAULT)
+                    truth = data.joints[window].numpy()[data.seen.valid[window].numpy()]
+                    parts.append((motion.spread[seen], np.linalg.norm(motion.joints - truth, axis=-1)[seen]))
+            expected, true = (np.concatenate([part[side].ravel() for part in parts]) for side in (0, 1))
+            figures = np.corrcoef(expected, true)[0, 1], 1000 * expected.mean(), 1000 * true.mean()
+            yield "| {} | {} | {:.2f} | {:.0f} | {:.0f} |".format(cameras, noise, *figures)
+
+
 def main() -> None:
     """Measure and write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -129,6 +149,12 @@ def main() -> None:
         "",
         HEAD,
         *step_rows(options.motions, options.split, body, weights, options.limit),
+        "",
+        "The error to expect of a joint (`spread_m`) against the true one, our body, every window. Of people cut off "
+        "or hidden, and the plot: [trust](trust.md).",
+        "",
+        "| cameras | 2D | correlation | expected mm | true mm |\n|---|---|---|---|---|",
+        *spread_rows(options.motions, options.split, body, weights),
         "",
     ]
     options.output.parent.mkdir(parents=True, exist_ok=True)
