@@ -152,7 +152,8 @@ def test_killed_within_every_stage_it_goes_on_from_the_last_piece(cut_run: Run, 
     assert {path: after.get(path) for path in kept} == kept
     assert not list(output.rglob(".partial-*"))
     (mine,), (theirs,) = result.people, cut_run.result.people
-    np.testing.assert_array_equal(mine.body.joints, theirs.body.joints)
+    # threads add up in any order, so metres agree but for rounding
+    np.testing.assert_allclose(mine.body.joints, theirs.body.joints, rtol=0, atol=1e-5)
     for name in VIDEO_NAMES:
         np.testing.assert_array_equal(probe(output / name).time_s, probe(cut_run.output / name).time_s)
 

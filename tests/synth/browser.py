@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome")
 _ARGUMENTS = ("--no-sandbox", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
@@ -58,8 +58,12 @@ def open_tab(browser: Browser, *, theme: str = "dark", size: tuple[int, int] = (
     context.set_default_timeout(PATIENCE_MS)
     tab = Tab(context.new_page())
     tab.page.on("pageerror", lambda error: tab.complaints.append(str(error)))
-    tab.page.on("console", lambda said: tab.complaints.append(said.text) if said.type in ("warning", "error") else None)
+    tab.page.on("console", lambda said: _note(tab, said) if said.type in ("warning", "error") else None)
     return tab
+
+
+def _note(tab: Tab, said: ConsoleMessage) -> None:
+    tab.complaints.append(f"{said.text} ({said.location['url']})")
 
 
 def wait_until(page: Page, test: str) -> None:
