@@ -88,5 +88,6 @@ def training_steps(
     draw = torch.rand(2, count, generator=generator, device=device)
     low = torch.where(draw[0] < 0.5, 0.0, 2 / 3)
     step = ((low + (1 - low) * draw[1]) * STEPS).long().clamp_max(STEPS - 1)
-    last = torch.rand(count, generator=generator, device=device) < last_share if last_share > 0 else step < 0
-    return torch.where(last, STEPS - 1, step)
+    if last_share > 0:
+        step[torch.rand(count, generator=generator, device=device) < last_share] = STEPS - 1
+    return step

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from mocap_video.errors import ConfigError
-from mocap_video.lifter.body import SOLES, Posed
+from mocap_video.lifter.body import SOLES, BodyModel, Posed
+from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.skeletons import COCO17, H36M17, SMPL24, Skeleton
 
 BODY_POINTS = (
@@ -38,6 +40,12 @@ _H36M: dict[str, Mixture] = {
 }  # fmt: skip
 MIXTURES: dict[str, Mapping[str, Mixture]] = {H36M17.name: _H36M}
 """Per keypoint set that the body does not have by itself: each joint's weights of ``BODY_POINTS``."""
+
+
+def pose_fit(body: BodyModel, betas: np.ndarray, rotvec: np.ndarray, transl: np.ndarray) -> Posed:
+    """Return ``body`` as a fit has it: ``betas (10)``, ``rotvec (T,24,3)`` rad and ``transl (T,3)`` m."""
+    shape, turns, place = (torch.as_tensor(value, dtype=body.v_template.dtype) for value in (betas, rotvec, transl))
+    return body.pose(shape, matrix_from_rotvec(turns), place)
 
 
 def keypoints(posed: Posed, skeleton: Skeleton) -> Tensor:

@@ -28,7 +28,7 @@ from mocap_video.lifter.diffusion import draw_noise, motion_noise, solid_noise
 from mocap_video.lifter.guidance import observation_gain
 from mocap_video.lifter.sampler import sample
 from mocap_video.lifter.spread import expected_error
-from mocap_video.lifter.views import Observation, build_scene, mirrored
+from mocap_video.lifter.views import Observation, Scene, build_scene, mirrored_scene
 from mocap_video.lifter.weights import LoadedWeights, load_weights, shipped_weights
 from mocap_video.types import Calibration, Camera, Keypoints2D, Motion3D
 
@@ -308,8 +308,9 @@ def _denoise_all(
             for chunk, part in zip(chunks, parts, strict=True)
         ]
         start = torch.cat([lifted[chunk.part].noise_of(chunk) for chunk in batch], 1)
-        joints = _denoise(seen, batch, start, lifter, config).cpu()
-        expected = _expected_error(seen, parts, lifter, mirror=config.mirror).cpu()
+        scene = build_scene(seen, lifter.skeleton)
+        joints = _denoise(scene, batch, start, lifter, config).cpu()
+        expected = _expected_error(scene, parts, lifter, mirror=config.mirror).cpu()
         first = 0
         for chunk in batch:
             windows = slice(first, first + len(chunk))
@@ -340,23 +341,19 @@ def _spans(plan: _Plan, size: int) -> list[tuple[int, int]]:
     return [(first, min(first + own, plan.stop)) for first in range(plan.first, plan.stop, own)]
 
 
-def _expected_error(seen: Observation, parts: Sequence[Observation], lifter: Lifter, *, mirror: bool) -> Tensor:
-    """Return the error to expect ``(W,T,J)`` m of the windows ``seen``, which are those of ``parts``; with ``mirror``
-    the geometric mean of what is expected of them and of the mirrored ones.
+def _expected_error(scene: Scene, parts: Sequence[Observation], lifter: Lifter, *, mirror: bool) -> Tensor:
+    """Return the error to expect ``(W,T,J)`` m of the windows of ``scene``, which are those of ``parts``; with
+    ``mirror`` the geometric mean of what is expected of them and of the mirrored ones.
     """
     if lifter.spread is None:
-        return torch.zeros_like(seen.score)
+        return torch.zeros_like(scene.seen.score)
     skeleton = lifter.skeleton
-    points = len(skeleton) + 1
-    noise = torch.cat(
-        [motion_noise(part.time_s, points, torch.Generator(seen.xy.device).manual_seed(0)) for part in parts]
-    )
-    expected = expected_error(lifter.model, lifter.spread, build_scene(seen, skeleton), skeleton, noise)
+    points, device = len(skeleton) + 1, scene.seen.xy.device
+    noise = torch.cat([motion_noise(part.time_s, points, torch.Generator(device).manual_seed(0)) for part in parts])
+    expected = expected_error(lifter.model, lifter.spread, scene, skeleton, noise)
     if not mirror:
         return expected
-    other = expected_error(
-        lifter.model, lifter.spread, build_scene(mirrored(seen, skeleton), skeleton), skeleton, noise
-    )
+    other = expected_error(lifter.model, lifter.spread, mirrored_scene(scene), skeleton, noise)
     return torch.sqrt(expected * other[..., list(skeleton.flip)])
 
 
@@ -389,13 +386,13 @@ def _usable(seen: Observation) -> Tensor:
     return ((seen.score > 0).any(-1).sum(-1) >= min(_MIN_SEEN_FRAMES, seen.score.shape[1])).float()
 
 
-def _denoise(seen: Observation, batch: Sequence[_Chunk], start: Tensor, lifter: Lifter, config: LiftConfig) -> Tensor:
+def _denoise(scene: Scene, batch: Sequence[_Chunk], start: Tensor, lifter: Lifter, config: LiftConfig) -> Tensor:
     """Return ``(K,W,T,J,3)`` m: K samples of the windows, the overlaps of each chunk made one after every step.
 
     ``start (K,W,T,J+1,4)`` is the noise to start from.
     """
     copies, windows = start.shape[:2]
-    device, index, span = seen.xy.device, [], 0
+    device, index, span = scene.seen.xy.device, [], 0
     for chunk in batch:  # each chunk has frames of its own, one behind the other
         index.append(chunk.piece.index - chunk.piece.index.min() + span)
         span = int(index[-1].max()) + 1
@@ -413,7 +410,6 @@ def _denoise(seen: Observation, batch: Sequence[_Chunk], start: Tensor, lifter: 
         return torch.where(unsupported, own, merged).transpose(1, 2).flatten(0, 1)
 
     noise = start.transpose(0, 1).flatten(0, 1).to(device)
-    scene = build_scene(seen, lifter.skeleton)
     joints = sample(
         lifter.model,
         scene,

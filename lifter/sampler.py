@@ -13,7 +13,7 @@ from mocap_video.lifter.guidance import triangulate_views
 from mocap_video.lifter.network import Denoiser
 from mocap_video.lifter.regression import regress, regressed_joints
 from mocap_video.lifter.representation import encode, noise_in_views
-from mocap_video.lifter.views import Scene, build_scene, mirrored, mirrored_joints
+from mocap_video.lifter.views import Scene, mirrored_joints, mirrored_scene
 from mocap_video.skeletons import Skeleton
 
 
@@ -34,9 +34,11 @@ def sample(
     """Draw ``copies`` motions for every window of ``scene``: ``(B*copies,T,J,3)`` m in the canonical frame, a window's
     copies one after another.
 
-    Geometry, conditions and pointmaps are worked out once a window. With ``mirror``, the latter half of the copies see
-    the scene in a mirror and are mirrored back: what the network does otherwise for left than for right cancels in the
-    mean. ``noise (B*copies,T,J+1,4)`` is the solid noise to start from, drawn from ``generator`` if None. ``merge``
+    Geometry, conditions and pointmaps are worked out once a window, and once more with ``mirror``: the latter half of
+    the copies then see the scene in a mirror and are mirrored back, so that what the network does otherwise for left
+    than for right cancels in the mean.
+
+    ``noise (B*copies,T,J+1,4)`` is the solid noise to start from, drawn from ``generator`` if None. ``merge``
     sees the triangulated joints ``(B*n,T,J,3)`` of n copies at every step and returns them with overlapping windows
     made one. ``guided`` False leaves the views to themselves until the last step, which alone is triangulated.
     """
@@ -48,8 +50,8 @@ def sample(
     options = {"steps": steps, "guided": guided, "generator": generator, "merge": merge}
     joints = [_sample(model, scene, skeleton, parts[0].flatten(0, 1), **options)]
     if turned:
-        other = build_scene(mirrored(scene.seen, skeleton), skeleton)
-        joints.append(mirrored_joints(_sample(model, other, skeleton, parts[1].flatten(0, 1), **options), skeleton))
+        other = _sample(model, mirrored_scene(scene), skeleton, parts[1].flatten(0, 1), **options)
+        joints.append(mirrored_joints(other, skeleton))
     return torch.cat([part.unflatten(0, (len(scene.seen.xy), -1)) for part in joints], 1).flatten(0, 1)
 
 

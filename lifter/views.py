@@ -122,6 +122,11 @@ def build_scene(seen: Observation, skeleton: Skeleton) -> Scene:
     return Scene(seen, skeleton, anchor, _rig(seen, directions, origin, anchor))
 
 
+def mirrored_scene(scene: Scene) -> Scene:
+    """Return what geometry says of the ``mirrored`` windows of ``scene``."""
+    return build_scene(mirrored(scene.seen, scene.skeleton), scene.skeleton)
+
+
 def _root_direction(seen: Observation, directions: Tensor, skeleton: Skeleton) -> Tensor:
     """Unit directions ``(B,T,3)`` of the root: by its joints where seen, else among what is seen, else nearby."""
     weight = seen.score.clone()

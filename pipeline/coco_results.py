@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from mocap_video.lifter.body import BodyModel
 from mocap_video.lifter.keypoints import keypoints as points_of
-from mocap_video.lifter.rotations import matrix_from_rotvec
+from mocap_video.lifter.keypoints import pose_fit
 from mocap_video.pipeline.cast import Cast
 from mocap_video.skeletons import COCO17, SKELETONS, Skeleton
 from mocap_video.stretches import ByPiece
@@ -45,10 +44,7 @@ def coco_motion(motion: Motion3D, fit: BodyFit, body: BodyModel) -> Motion3D:
     skeleton = SKELETONS[motion.skeleton]
     ours, theirs = _shared(skeleton)
     turns = np.concatenate([fit.global_orient[:, None], fit.body_pose], 1)
-    shape, rotvec, place = (
-        torch.as_tensor(value, dtype=body.v_template.dtype) for value in (fit.betas, turns, fit.transl)
-    )
-    posed = body.pose(shape, matrix_from_rotvec(rotvec), place)
+    posed = pose_fit(body, fit.betas, turns, fit.transl)
     joints, own = posed.coco.double().numpy(), points_of(posed, skeleton).double().numpy()
     joints[:, ours] += motion.joints[:, theirs] - own[:, theirs]
     face = next(skeleton.index(name) for name in _OF_THE_FACE if name in skeleton.names)

@@ -16,9 +16,9 @@ from mocap_video.lifter.body import BodyModel, load_body
 from mocap_video.lifter.data.cameras import CameraConfig
 from mocap_video.lifter.data.synthetic import Sample
 from mocap_video.lifter.fit import FitConfig, fit_body, stature
+from mocap_video.lifter.keypoints import pose_fit
 from mocap_video.lifter.lift import LiftConfig, Lifter, lift, load_lifter
 from mocap_video.lifter.metrics import LABELS, METRICS, FrameErrors, MotionErrors, frame_errors, pool_errors
-from mocap_video.lifter.rotations import matrix_from_rotvec
 from mocap_video.lifter.validation import NOISES, ValidationConfig, flat_baseline, held_out
 from mocap_video.lifter.views import Observation, build_scene
 from mocap_video.pipeline.progress import Advance
@@ -151,8 +151,7 @@ def body_keypoints(body: BodyModel, betas: np.ndarray, rotvec: np.ndarray, trans
     """Return the COCO-17 keypoints ``(T,17,3)`` m of ``body`` with ``betas (10)``, ``rotvec (T,24,3)`` rad and
     ``transl (T,3)`` m.
     """
-    shape, turns, place = (torch.as_tensor(value, dtype=body.v_template.dtype) for value in (betas, rotvec, transl))
-    return body.pose(shape, matrix_from_rotvec(turns), place).coco.double().numpy()
+    return pose_fit(body, betas, rotvec, transl).coco.double().numpy()
 
 
 class _Methods:

@@ -57,17 +57,16 @@ def export(folder: Path, formats: Sequence[str], *, body: BodyModel | None = Non
     up = _up_of(folder)
     places = {name: _targets(folder / "export", name, sources) for name in dict.fromkeys(formats)}
     alone = {name: chosen for name in places if isinstance(chosen := EXPORTERS[name], PersonFormat)}
-    for number, source in enumerate(sources if alone else []):  # one at a time: hours of everyone fill the memory
-        take = Take(int(source.stem), read_person(source), source, up)
+    together = {name: chosen for name in places if isinstance(chosen := EXPORTERS[name], SceneFormat)}
+    takes = (Take(int(source.stem), read_person(source), source, up) for source in sources)
+    everyone = tuple(takes) if together else ()  # else one at a time: hours of everyone fill the memory
+    for number, take in enumerate(everyone or takes):
         for name, chosen in alone.items():
             chosen.write(take, places[name][number])
-    if len(alone) < len(places):
-        takes = [Take(int(source.stem), read_person(source), source, up) for source in sources]
-        performers = _performers(takes, body)
-        for name, targets in places.items():
-            chosen = EXPORTERS[name]
-            if isinstance(chosen, SceneFormat):
-                chosen.write(performers, targets[0])
+    if together:
+        performers = _performers(everyone, body)
+        for name, chosen in together.items():
+            chosen.write(performers, places[name][0])
     for name, targets in places.items():
         _remove_others(folder / "export", name, targets)
     return [target for targets in places.values() for target in targets]

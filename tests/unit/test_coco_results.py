@@ -6,15 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
 
-from mocap_video.lifter.body import load_body
+from mocap_video.lifter.body import Posed, load_body
 from mocap_video.lifter.keypoints import keypoints as points_of
-from mocap_video.lifter.rotations import matrix_from_rotvec
+from mocap_video.lifter.keypoints import pose_fit
 from mocap_video.pipeline.cast import Cast
 from mocap_video.pipeline.coco_results import as_coco17, coco_keypoints
 from mocap_video.skeletons import COCO17, H36M17, SMPL24, Skeleton
-from mocap_video.types import Keypoints2D, Motion3D, Person
+from mocap_video.types import BodyFit, Keypoints2D, Motion3D, Person
 from synth.people import make_person
 
 BODY = load_body("neutral")
@@ -22,13 +21,14 @@ FACE = [i for i, name in enumerate(COCO17.names) if name.split("_")[-1] in ("nos
 LIMBS = [i for i in range(len(COCO17)) if i not in FACE]
 
 
+def posed(fit: BodyFit) -> Posed:
+    return pose_fit(BODY, fit.betas, np.concatenate([fit.global_orient[:, None], fit.body_pose], 1), fit.transl)
+
+
 def person_of(skeleton: Skeleton) -> Person:
     """Someone whose lifted points are those of the fitted body, with a spread that tells the joints apart."""
     fit = make_person().body
-    turns = np.concatenate([fit.global_orient[:, None], fit.body_pose], 1)
-    rotations = matrix_from_rotvec(torch.as_tensor(turns, dtype=torch.float32))
-    betas, place = (torch.as_tensor(value, dtype=torch.float32) for value in (fit.betas, fit.transl))
-    joints = points_of(BODY.pose(betas, rotations, place), skeleton).double().numpy()
+    joints = points_of(posed(fit), skeleton).double().numpy()
     count, points = joints.shape[:2]
     frames, time_s = np.arange(count), np.arange(count) / 30
     xy = np.arange(count * points * 2, dtype=float).reshape(count, points, 2)
@@ -42,10 +42,7 @@ def person_of(skeleton: Skeleton) -> Person:
 
 def coco_truth(person: Person) -> np.ndarray:
     """The fitted body's own COCO-17 points ``(T,17,3)`` m."""
-    fit = person.body
-    turns = torch.as_tensor(np.concatenate([fit.global_orient[:, None], fit.body_pose], 1), dtype=torch.float32)
-    betas, place = (torch.as_tensor(value, dtype=torch.float32) for value in (fit.betas, fit.transl))
-    return BODY.pose(betas, matrix_from_rotvec(turns), place).coco.double().numpy()
+    return posed(person.body).coco.double().numpy()
 
 
 @pytest.mark.parametrize("skeleton", [SMPL24, H36M17], ids=lambda one: one.name)
